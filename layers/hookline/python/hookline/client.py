@@ -1,0 +1,1 @@
+"""The typed HTTP client, shared by the command line and by users."""

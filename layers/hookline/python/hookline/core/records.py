@@ -1,0 +1,375 @@
+"""The nouns as they are stored: frozen records, one class per kind, defined once.
+
+Every record belongs to a tenant and has a key that is unique in its kind. `version` is what the
+catalog stored last; 0 means never stored. Writes are conditional on it, so a stale copy cannot
+overwrite a newer one. Times are UTC epoch seconds.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256 as digest_of
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+PLATFORM = "_"  # the tenant of records that are found before the tenant is known
+
+ModelStatus = Literal["Ready", "Failed"]
+StreamStatus = Literal["Deploying", "Running", "Updating", "Failed", "Undeploying", "Undeployed"]
+JobStatus = Literal[
+    "Received",
+    "Queued",
+    "Running",
+    "Stopping",
+    "Stopped",
+    "Completed",
+    "CompletedWithErrors",
+    "Failed",
+]
+Role = Literal["admin", "user"]
+FormatterName = Literal["raw", "classification"]
+
+JOB_ENDS: frozenset[str] = frozenset({"Stopped", "Completed", "CompletedWithErrors", "Failed"})
+STREAM_ENDS: frozenset[str] = frozenset({"Failed", "Undeployed"})
+
+
+class Value(BaseModel):
+    """A frozen part of a record. Unknown fields of a newer release are ignored on reading."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Record(Value):
+    """Something the catalog stores."""
+
+    kind: ClassVar[str]
+
+    tenant: str
+    version: int = Field(default=0, exclude=True)
+
+    @property
+    def key(self) -> str:
+        """Unique in the tenant and kind; records are listed in the order of their keys."""
+        raise NotImplementedError
+
+    def changed(self, **fields: Any) -> Self:
+        """A copy with some fields replaced, still conditional on the version that was read."""
+        return self.model_copy(update=fields)
+
+
+def number(record_id: int) -> str:
+    """A small integer id as a key that sorts like the number."""
+    return f"{record_id:010d}"
+
+
+class NumberedRecord(Record):
+    """A record with a small integer id, counted per tenant and kind."""
+
+    id: int
+
+    @property
+    def key(self) -> str:
+        return number(self.id)
+
+
+class Counter(Record):
+    """The last id that was given out for a kind. Changes only inside a transaction."""
+
+    kind: ClassVar[str] = "counter"
+    of: str
+    last: int
+
+    @property
+    def key(self) -> str:
+        return self.of
+
+
+class TensorSpec(Value):
+    """One input or output of a model. A variable dimension is -1. dtype: numpy's name, or string.
+
+    `shape` includes the batch axis.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+
+class Preparation(Value):
+    """How canned image input becomes a tensor, where the model says more than its shape.
+
+    (pixel * scale - mean) / std per channel, in the model's channel order.
+    """
+
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    scale: float = 1.0
+    layout: Literal["", "NCHW", "NHWC"] = ""
+
+
+class Failure(Value):
+    """Why something failed, in the words of the error that ended it."""
+
+    code: str
+    message: str
+    trace: str = ""
+
+
+class Model(NumberedRecord):
+    """An imported, immutable artifact."""
+
+    kind: ClassVar[str] = "model"
+    name: str
+    format: Literal["onnx"]
+    sha256: str
+    size_bytes: int
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    labels: tuple[str, ...] = ()
+    preparation: Preparation = Preparation()
+    status: ModelStatus = "Ready"
+    created_at: float
+
+    @property
+    def blob_key(self) -> str:
+        return model_key(self.tenant, self.sha256)
+
+
+class Bundle(Value):
+    """The user's hook files: an uploaded file or zip (`sha256`, `filename`), or a volume."""
+
+    sha256: str = ""
+    filename: str = ""
+    volume_id: int | None = None
+
+
+class Serving(Value):
+    """How a model is to answer, the same for a stream, a job and a trigger."""
+
+    bundle: Bundle | None = None
+    formatter: FormatterName = "raw"
+    formatter_args: dict[str, Any] = Field(default_factory=dict)
+    device: Literal["cpu", "gpu"] = "cpu"
+    gpus: int = 0
+
+
+class Stream(NumberedRecord):
+    """One deployment of a model that answers requests."""
+
+    kind: ClassVar[str] = "stream"
+    model_id: int
+    serving: Serving
+    replicas: int = 1
+    status: StreamStatus = "Deploying"
+    failure: Failure | None = None
+    created_at: float
+    updated_at: float
+
+    @property
+    def group(self) -> str:
+        """The name of its processes in the fleet."""
+        return f"stream-{self.id}"
+
+
+class Replica(Record):
+    """A process of a stream that can take requests: the gateway's routing table."""
+
+    kind: ClassVar[str] = "replica"
+    stream_id: int
+    process_id: str
+    address: str
+    started_at: float
+
+    @property
+    def key(self) -> str:
+        return f"{number(self.stream_id)}/{self.process_id}"
+
+
+class Volume(NumberedRecord):
+    """A named collection of files. `link` is empty when they were uploaded into hookline."""
+
+    kind: ClassVar[str] = "volume"
+    name: str
+    link: str = ""
+    created_at: float
+
+    @property
+    def prefix(self) -> str:
+        """Where its uploaded files are among the blobs."""
+        return volume_prefix(self.tenant, self.id)
+
+
+class Job(NumberedRecord):
+    """A batch prediction: model × volume → one results CSV.
+
+    `total` and `shards` are known once the manifest is frozen. `only` freezes a job to some keys of
+    the volume (a trigger's), listed in the blob of that key.
+    """
+
+    kind: ClassVar[str] = "job"
+    model_id: int
+    volume_id: int
+    serving: Serving
+    status: JobStatus = "Received"
+    trigger_id: int | None = None
+    only: str = ""
+    total: int = 0
+    shards: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    results_key: str = ""
+    results_sha256: str = ""
+    results_size_bytes: int = 0
+    failure: Failure | None = None
+    created_at: float
+    updated_at: float
+
+    @property
+    def prefix(self) -> str:
+        return f"{self.tenant}/jobs/{self.id}"
+
+    @property
+    def has_ended(self) -> bool:
+        return self.status in JOB_ENDS
+
+
+class Shard(Record):
+    """A contiguous slice of a job's manifest. Done once its part is written.
+
+    `attempt` fences: it grows whenever a worker takes the shard.
+    """
+
+    kind: ClassVar[str] = "shard"
+    job_id: int
+    index: int
+    first: int
+    count: int
+    attempt: int = 0
+    is_done: bool = False
+    succeeded: int = 0
+    failed: int = 0
+
+    @property
+    def key(self) -> str:
+        return f"{number(self.job_id)}/{number(self.index)}"
+
+    @property
+    def manifest_key(self) -> str:
+        return f"{self.tenant}/jobs/{self.job_id}/manifest/{self.index:08d}.jsonl"
+
+    @property
+    def part_key(self) -> str:
+        return f"{self.tenant}/jobs/{self.job_id}/parts/{self.index:08d}.jsonl"
+
+
+class Trigger(NumberedRecord):
+    """Files that land in this volume are predicted with this model."""
+
+    kind: ClassVar[str] = "trigger"
+    volume_id: int
+    model_id: int
+    serving: Serving
+    is_on: bool = True
+    created_at: float
+
+
+class Drop(Record):
+    """One version of a file that landed under a trigger, and the job that predicts it."""
+
+    kind: ClassVar[str] = "drop"
+    trigger_id: int
+    name: str
+    etag: str
+    size_bytes: int
+    job_id: int | None
+    reason: str
+    seen_at: float
+
+    @property
+    def key(self) -> str:
+        return drop_key(self.trigger_id, self.name, self.etag)
+
+
+class User(Record):
+    """A person in a tenant."""
+
+    kind: ClassVar[str] = "user"
+    name: str
+    role: Role
+    created_at: float
+
+    @property
+    def key(self) -> str:
+        return self.name
+
+
+class Credential(Record):
+    """A secret that someone holds: only its SHA-256 is stored, as the key.
+
+    A key (`stream_id` None) speaks for `user` of `owner`; a presigned token predicts on one stream.
+    `label` is the first characters of a key, so that its owner can tell it from others.
+    """
+
+    kind: ClassVar[str] = "credential"
+    tenant: str = PLATFORM
+    sha256: str
+    owner: str
+    user: str = ""
+    role: Role = "user"
+    stream_id: int | None = None
+    label: str = ""
+    created_at: float
+    expires_at: float | None = None
+
+    @property
+    def key(self) -> str:
+        return self.sha256
+
+
+class CredentialLink(Record):
+    """Finds the credentials of a user or a stream: the other direction of Credential."""
+
+    kind: ClassVar[str] = "credential-link"
+    subject: str  # "user/ada" or "stream/0000000023"
+    sha256: str
+    label: str = ""
+    created_at: float
+
+    @property
+    def key(self) -> str:
+        return f"{self.subject}/{self.sha256}"
+
+
+class Answered(Record):
+    """What an Idempotency-Key was answered with; the same key gives the same resource."""
+
+    kind: ClassVar[str] = "answered"
+    sha256: str  # of operation, user and Idempotency-Key
+    request_sha256: str
+    resource_id: int
+    created_at: float
+
+    @property
+    def key(self) -> str:
+        return self.sha256
+
+
+def model_key(tenant: str, sha256: str) -> str:
+    """Where a model's file is among the blobs."""
+    return f"{tenant}/models/{sha256}"
+
+
+def upload_key(tenant: str, sha256: str) -> str:
+    """Where an uploaded file waits to become a model or a bundle; its name is its content."""
+    return f"{tenant}/uploads/{sha256}"
+
+
+def volume_prefix(tenant: str, volume_id: int) -> str:
+    """Where a volume's uploaded files are among the blobs, with the closing slash."""
+    return f"{tenant}/volumes/{volume_id}/"
+
+
+def drop_key(trigger_id: int, name: str, etag: str) -> str:
+    """Keys are limited in length, names are not: the version of a file is a digest."""
+    version = digest_of(f"{name}\n{etag}".encode()).hexdigest()
+    return f"{number(trigger_id)}/{version}"

@@ -1,0 +1,93 @@
+"""What a runtime process is told at its start: one JSON file, written by whoever launches it.
+
+The launcher is trusted and stages everything; the process that runs the user's code gets paths and
+settings only, no credentials.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+
+class Preparation(msgspec.Struct, frozen=True, kw_only=True):
+    """How canned image input becomes a tensor: (pixel * scale - mean) / std per channel."""
+
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    scale: float = 1.0
+    layout: Literal["", "NCHW", "NHWC"] = ""
+
+
+class PipelineSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that decides an answer. `code_dir` holds inference.py; empty means no hooks."""
+
+    model_path: str
+    format: Literal["onnx"] = "onnx"
+    labels: tuple[str, ...] = ()
+    preparation: Preparation = Preparation()
+    code_dir: str = ""
+    site_dirs: tuple[str, ...] = ()  # installed requirements, put first on sys.path
+    formatter: Literal["raw", "classification"] = "raw"
+    formatter_args: dict[str, Any] = {}
+    gpus: int = 0
+    threads: int = 0  # of one inference; 0 means one per core
+    trace_hooks: bool = False
+
+
+class ServerSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """How a replica listens and admits. `unix_socket` wins over host and port.
+
+    Without `token_sha256` every caller is let in: the socket's folder is the guard.
+    `ready_file` appears when the replica is warm; `failure_file` says why it could not start.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    unix_socket: str = ""
+    token_sha256: tuple[str, ...] = ()
+    max_batch_items: int = 64
+    max_wait_ms: float = 0.0
+    max_queue_items: int = 1024
+    max_body_bytes: int = 64 * 1024 * 1024
+    request_timeout_s: float = 60.0
+    drain_s: float = 25.0
+    ready_file: str = ""
+    failure_file: str = ""
+
+
+class SandboxSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """What user code may see. `hide`: folders that look empty; `show`: read-only inside them.
+
+    `writable` folders inside hidden ones stay writable. `mode` auto uses what the machine has.
+    """
+
+    mode: Literal["auto", "on", "off"] = "auto"
+    hide: tuple[str, ...] = ()
+    show: tuple[str, ...] = ()
+    writable: tuple[str, ...] = ()
+    max_memory_bytes: int = 0  # 0: no limit
+    max_processes: int = 0
+    max_open_files: int = 4096
+
+
+class LaunchSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """One runtime process. It dies when the process `parent_pid` dies (0: it does not)."""
+
+    pipeline: PipelineSpec
+    server: ServerSpec = ServerSpec()
+    sandbox: SandboxSpec = SandboxSpec(mode="off")
+    parent_pid: int = 0
+    log_level: str = "INFO"
+
+
+def write(spec: LaunchSpec, path: Path) -> None:
+    """Store `spec` where `read` finds it."""
+    path.write_bytes(msgspec.json.encode(spec))
+
+
+def read(path: Path) -> LaunchSpec:
+    """The spec stored at `path`; a malformed one raises msgspec.ValidationError."""
+    return msgspec.json.decode(path.read_bytes(), type=LaunchSpec)
