@@ -33,6 +33,7 @@ class Config:
     log_level: str = "INFO"
     trace_hooks: bool = False
     code_dir: str = ""
+    has_own_home: bool = False  # `home` was given, not the default
 
 
 def _port(text: str) -> int:
@@ -86,7 +87,8 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Config:
     data_home = Path(environ.get("XDG_DATA_HOME", "") or user_home / ".local" / "share")
     config_home = Path(environ.get("XDG_CONFIG_HOME", "") or user_home / ".config")
     values.setdefault("home", data_home / "hookline")
-    return Config(config_home=config_home / "hookline", **values)  # type: ignore[arg-type]  # parsed above
+    has_own_home = "home" in given
+    return Config(config_home=config_home / "hookline", has_own_home=has_own_home, **values)  # type: ignore[arg-type]  # parsed above
 
 
 def _parsed(name: str, value: str) -> object:

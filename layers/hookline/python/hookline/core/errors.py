@@ -6,6 +6,7 @@ HooklineError                    500  internal
 │   ├── Unauthenticated          401  unauthenticated
 │   ├── Forbidden                403  forbidden
 │   ├── NotFound                 404  not_found
+│   ├── MethodNotAllowed         405  method_not_allowed
 │   ├── Conflict                 409  conflict
 │   ├── TooLarge                 413  too_large
 │   ├── UnsupportedMediaType     415  unsupported_media_type
@@ -84,6 +85,10 @@ class NotFound(CallerError):
         return cls(
             f"There is no {kind} {record_id}.", hint=hint or f"List them with `{kind} list`."
         )
+
+
+class MethodNotAllowed(CallerError):
+    code, status = "method_not_allowed", 405
 
 
 class Conflict(CallerError):

@@ -132,7 +132,7 @@ class Model(NumberedRecord):
 
     @property
     def blob_key(self) -> str:
-        return model_key(self.tenant, self.sha256)
+        return upload_key(self.tenant, self.sha256)
 
 
 class Bundle(Value):
@@ -290,6 +290,19 @@ class Drop(Record):
         return drop_key(self.trigger_id, self.name, self.etag)
 
 
+class Tenant(Record):
+    """A group that shares models and resources; every tenant is listed here."""
+
+    kind: ClassVar[str] = "tenant"
+    tenant: str = PLATFORM
+    name: str
+    created_at: float
+
+    @property
+    def key(self) -> str:
+        return self.name
+
+
 class User(Record):
     """A person in a tenant."""
 
@@ -346,7 +359,7 @@ class Answered(Record):
     kind: ClassVar[str] = "answered"
     sha256: str  # of operation, user and Idempotency-Key
     request_sha256: str
-    resource_id: int
+    resource: str  # its key
     created_at: float
 
     @property
@@ -354,13 +367,8 @@ class Answered(Record):
         return self.sha256
 
 
-def model_key(tenant: str, sha256: str) -> str:
-    """Where a model's file is among the blobs."""
-    return f"{tenant}/models/{sha256}"
-
-
 def upload_key(tenant: str, sha256: str) -> str:
-    """Where an uploaded file waits to become a model or a bundle; its name is its content."""
+    """Where an uploaded file is, a model's or a bundle's; its name is its content."""
     return f"{tenant}/uploads/{sha256}"
 
 

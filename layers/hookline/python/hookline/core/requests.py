@@ -1,0 +1,136 @@
+"""What callers send to the HTTP API. Fields that are not listed are refused."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from hookline.core.records import FormatterName, Role
+
+MAX_UPLOAD_BYTES = 5 * 1024**3  # S3's single PUT
+MAX_UPLOADS = 1000
+MAX_GPUS = 8
+MAX_REPLICAS = 32
+
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+# No control characters: names are printed on terminals and in logs.
+Name = Annotated[
+    str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")
+]
+UserName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._@+-]{0,63}$")]
+FileSize = Annotated[int, Field(ge=0, le=MAX_UPLOAD_BYTES)]
+
+
+class Body(BaseModel):
+    """The JSON object of a request."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class NewUpload(Body):
+    """A file that will become a model or a bundle, known by its content."""
+
+    sha256: Sha256
+    size_bytes: FileSize
+
+
+class PreparationFields(Body):
+    """How canned image input becomes a tensor: (pixel * scale - mean) / std per channel."""
+
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    scale: float = 1.0
+    layout: Literal["", "NCHW", "NHWC"] = ""
+
+
+class NewModel(Body):
+    """An uploaded file to import. What is not given is read from the file.
+
+    `input_shape` fixes the variable dimensions of the first input, with or without the batch axis.
+    """
+
+    name: Name
+    sha256: Sha256
+    labels: Annotated[tuple[str, ...], Field(max_length=50_000)] | None = None
+    preparation: PreparationFields | None = None
+    input_shape: Annotated[tuple[int, ...], Field(min_length=1, max_length=16)] | None = None
+
+
+class BundleFields(Body):
+    """The user's hook files: an uploaded file or zip, or the id of a volume."""
+
+    sha256: Sha256 | None = None
+    filename: Name | None = None
+    volume_id: int | None = None
+
+    @model_validator(mode="after")
+    def _is_one_of_two(self) -> Self:
+        is_upload = self.sha256 is not None and self.filename is not None
+        is_half_upload = self.sha256 is not None or self.filename is not None
+        if is_upload == (self.volume_id is not None) or is_half_upload != is_upload:
+            raise ValueError("give either sha256 and filename, or volume_id")
+        return self
+
+
+class ServingFields(Body):
+    """How a model is to answer. `gpus` alone means the gpu device."""
+
+    bundle: BundleFields | None = None
+    formatter: FormatterName = "raw"
+    formatter_args: dict[str, Any] = Field(default_factory=dict)
+    device: Literal["cpu", "gpu"] | None = None
+    gpus: Annotated[int, Field(ge=0, le=MAX_GPUS)] = 0
+
+
+class NewStream(ServingFields):
+    """A model to deploy."""
+
+    model_id: int
+    replicas: Annotated[int, Field(ge=1, le=MAX_REPLICAS)] = 1
+
+
+class NewVolume(Body):
+    """A volume to upload into, or to link: a `file:///…` URI or an absolute path."""
+
+    name: Name
+    link: Annotated[str, StringConstraints(max_length=4096)] = ""
+
+
+class NewFile(Body):
+    """A file to upload into a volume. Its name may have folders: `cats/1.png`."""
+
+    name: str
+    size_bytes: int
+
+
+class NewFiles(Body):
+    """Files to upload into a volume."""
+
+    files: Annotated[tuple[NewFile, ...], Field(min_length=1, max_length=MAX_UPLOADS)]
+
+
+class NewTrigger(ServingFields):
+    """Predict with this model whatever lands in the volume."""
+
+    model_id: int
+
+
+class NewJob(ServingFields):
+    """A batch prediction to run."""
+
+    model_id: int
+    volume_id: int
+
+
+class NewUser(Body):
+    """A person to let in."""
+
+    name: UserName
+    role: Role = "user"
+
+
+class NewKey(Body):
+    """A key to make, for the caller when no user is named."""
+
+    user: UserName | None = None

@@ -1,0 +1,302 @@
+"""What the HTTP API answers. Times are RFC 3339 in UTC; readers ignore fields they do not know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Generic, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from hookline.core.ports import BlobInfo, SignedRequest
+from hookline.core.records import (
+    Bundle,
+    Drop,
+    Failure,
+    FormatterName,
+    Job,
+    JobStatus,
+    Model,
+    ModelStatus,
+    Preparation,
+    Role,
+    Serving,
+    Stream,
+    StreamStatus,
+    TensorSpec,
+    Trigger,
+    Volume,
+)
+
+V = TypeVar("V")
+
+
+class View(BaseModel):
+    """The JSON object of an answer."""
+
+    model_config = ConfigDict(frozen=True, from_attributes=True)
+
+
+class PageView(View, Generic[V]):
+    """One page of a list. An empty token says that it is the last."""
+
+    items: tuple[V, ...]
+    next_page_token: str = ""
+
+
+class RequestView(View):
+    """A request to send as it is; a relative `url` is resolved against the endpoint."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+
+    @classmethod
+    def of(cls, request: SignedRequest) -> Self:
+        return cls(method=request.method, url=request.url, headers=dict(request.headers))
+
+
+class UploadView(View):
+    """Where to put a file; no request when it is stored already."""
+
+    sha256: str
+    request: RequestView | None
+
+
+class ModelView(View):
+    """An imported model. A variable dimension is -1."""
+
+    id: int
+    name: str
+    format: str
+    sha256: str
+    size_bytes: int
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    labels: tuple[str, ...]
+    preparation: Preparation
+    status: ModelStatus
+    created_at: datetime
+
+    @classmethod
+    def of(cls, model: Model) -> Self:
+        return cls.model_validate(model)
+
+
+class ServingView(View):
+    """How a model answers."""
+
+    bundle: Bundle | None
+    formatter: FormatterName
+    formatter_args: dict[str, Any]
+    device: str
+    gpus: int
+
+
+def _serving(serving: Serving) -> dict[str, Any]:
+    return {name: getattr(serving, name) for name in ServingView.model_fields}
+
+
+class StreamView(ServingView):
+    """A deployment of a model."""
+
+    id: int
+    model_id: int
+    status: StreamStatus
+    replicas: int
+    ready_replicas: int
+    failure: Failure | None
+    created_at: datetime
+    updated_at: datetime
+
+    @classmethod
+    def of(cls, stream: Stream, ready_replicas: int, **more: Any) -> Self:
+        return cls.model_validate(
+            {**dict(stream), **_serving(stream.serving), "ready_replicas": ready_replicas, **more}
+        )
+
+
+class DeployedView(StreamView):
+    """A stream and the token to predict with, which is shown this once."""
+
+    presigned_token: str
+
+
+class StreamStatusView(View):
+    """How far a change of a stream has come."""
+
+    id: int
+    status: StreamStatus
+
+
+class TokenView(View):
+    """A token to predict with, which is shown this once."""
+
+    id: int
+    presigned_token: str
+
+
+class LogsView(View):
+    """Lines of a log, and the position to ask from next."""
+
+    lines: tuple[str, ...]
+    after: int
+
+
+class VolumeView(View):
+    """A named collection of files. `location` is where programs find them."""
+
+    id: int
+    name: str
+    link: str
+    location: str
+    created_at: datetime
+
+    @classmethod
+    def of(cls, volume: Volume, location: str, **more: Any) -> Self:
+        return cls.model_validate({**dict(volume), "location": location, **more})
+
+
+class VolumeDetails(VolumeView):
+    """A volume with what is in it."""
+
+    total_files: int
+    size_bytes: int
+
+
+class UploadSlot(View):
+    """Where to put one file of a volume, or the problem with its name."""
+
+    name: str
+    request: RequestView | None = None
+    error: dict[str, Any] | None = None
+
+
+class SlotsView(View):
+    """One slot per file that was named, in the same order."""
+
+    items: tuple[UploadSlot, ...]
+
+
+class FileView(View):
+    """A file of a volume."""
+
+    name: str
+    size_bytes: int
+    etag: str
+    modified_at: datetime
+
+    @classmethod
+    def of(cls, blob: BlobInfo, prefix: str) -> Self:
+        return cls(
+            name=blob.key.removeprefix(prefix),
+            size_bytes=blob.size_bytes,
+            etag=blob.etag,
+            modified_at=blob.modified_at,  # type: ignore[arg-type]  # pydantic makes it a datetime
+        )
+
+
+class TriggerView(ServingView):
+    """Files that land in the volume are predicted with the model."""
+
+    id: int
+    volume_id: int
+    model_id: int
+    is_on: bool
+    created_at: datetime
+
+    @classmethod
+    def of(cls, trigger: Trigger) -> Self:
+        return cls.model_validate({**dict(trigger), **_serving(trigger.serving)})
+
+
+class TriggersView(View):
+    """The triggers that a request turned off."""
+
+    items: tuple[TriggerView, ...]
+
+
+class DropView(View):
+    """One version of a file that landed, and the job that predicts it or why none does."""
+
+    trigger_id: int
+    name: str
+    size_bytes: int
+    job_id: int | None
+    reason: str
+    seen_at: datetime
+
+    @classmethod
+    def of(cls, drop: Drop) -> Self:
+        return cls.model_validate(drop)
+
+
+class JobView(ServingView):
+    """A batch prediction. `total` is known once it is Queued; the counts follow its shards."""
+
+    id: int
+    status: JobStatus
+    model_id: int
+    volume_id: int
+    total: int
+    done: int
+    succeeded: int
+    failed: int
+    trigger_id: int | None
+    failure: Failure | None
+    created_at: datetime
+    updated_at: datetime
+
+    @classmethod
+    def of(cls, job: Job, succeeded: int, failed: int) -> Self:
+        counts = {"succeeded": succeeded, "failed": failed, "done": succeeded + failed}
+        return cls.model_validate({**dict(job), **_serving(job.serving), **counts})
+
+
+class JobStatusView(View):
+    """How far a change of a job has come."""
+
+    id: int
+    status: JobStatus
+
+
+class ResultsView(View):
+    """Where to fetch the CSV of a job; partial when the job was stopped."""
+
+    id: int
+    status: JobStatus
+    is_partial: bool
+    size_bytes: int
+    sha256: str
+    request: RequestView
+
+
+class MeView(View):
+    """Who the key speaks for."""
+
+    tenant: str
+    user: str
+    role: Role
+
+
+class UserView(View):
+    """A person in the tenant."""
+
+    name: str
+    role: Role
+    created_at: datetime
+
+
+class KeyView(View):
+    """A key, known by the first digits of its hash; the key itself is not stored."""
+
+    id: str
+    label: str
+    user: str
+    created_at: datetime
+
+
+class NewKeyView(KeyView):
+    """A key as it is made. It is shown this once."""
+
+    key: str
