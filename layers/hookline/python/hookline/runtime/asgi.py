@@ -1,0 +1,105 @@
+"""The little of ASGI that hookline's servers need: read a body, answer, answer with a problem."""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
+from typing import Any
+
+from hookline.core.errors import HooklineError, TooLarge, problem
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Headers = Iterable[tuple[bytes, bytes]]
+
+RETRY_AFTER_S = b"1"
+_SAFE_ID = re.compile(rb"[\w.:-]{1,128}")
+
+
+class ClientGone(Exception):
+    """The caller closed the connection; nobody waits for an answer."""
+
+
+def header(scope: Scope, name: bytes) -> str:
+    """The first header of that (lower case) name, or an empty string."""
+    for key, value in scope["headers"]:
+        if key == name:
+            return str(value.decode("latin-1"))
+    return ""
+
+
+def request_id(scope: Scope) -> str:
+    """The caller's X-Request-Id if it is harmless to log, else a new one."""
+    given = header(scope, b"x-request-id")
+    return given if _SAFE_ID.fullmatch(given.encode("latin-1")) else uuid.uuid4().hex
+
+
+def bearer(scope: Scope) -> str:
+    """The secret in `Authorization: Bearer …`, or an empty string."""
+    kind, _, secret = header(scope, b"authorization").partition(" ")
+    return secret.strip() if kind.lower() == "bearer" else ""
+
+
+async def body_chunks(scope: Scope, receive: Receive, limit_bytes: int) -> AsyncIterator[bytes]:
+    """The body as it arrives. Raise TooLarge past the limit, ClientGone on a disconnect."""
+    declared = header(scope, b"content-length")
+    if declared.isdigit() and int(declared) > limit_bytes:
+        raise _too_large(limit_bytes)
+    size_bytes, has_more = 0, True
+    while has_more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        chunk = message.get("body", b"")
+        size_bytes += len(chunk)
+        if size_bytes > limit_bytes:
+            raise _too_large(limit_bytes)
+        has_more = message.get("more_body", False)
+        yield chunk
+
+
+async def read_body(scope: Scope, receive: Receive, limit_bytes: int) -> bytes:
+    """The whole body; raises as `body_chunks` does."""
+    return b"".join([chunk async for chunk in body_chunks(scope, receive, limit_bytes)])
+
+
+async def until_gone(receive: Receive) -> None:
+    """Return when the caller closes the connection. Call it once the body has been read."""
+    while (await receive())["type"] != "http.disconnect":
+        continue
+
+
+def _too_large(limit_bytes: int) -> TooLarge:
+    return TooLarge(
+        "The request body is too large.",
+        why=f"This server takes at most {limit_bytes} bytes.",
+        hint="Send a smaller file.",
+    )
+
+
+async def respond(send: Send, status: int, headers: Headers, body: bytes = b"") -> None:
+    """Answer in one piece; Content-Length is added."""
+    length = (b"content-length", str(len(body)).encode())
+    start = {"type": "http.response.start", "status": status, "headers": [*headers, length]}
+    await send(start)
+    await send({"type": "http.response.body", "body": body})
+
+
+async def respond_json(send: Send, status: int, value: object, *, headers: Headers = ()) -> None:
+    """Answer with a JSON document."""
+    body = json.dumps(value).encode()
+    await respond(send, status, [(b"content-type", b"application/json"), *headers], body)
+
+
+async def respond_problem(
+    send: Send, error: HooklineError, request: str, *, headers: Headers = ()
+) -> None:
+    """Answer with RFC 9457 problem details; what may be retried says when."""
+    retry = [(b"retry-after", RETRY_AFTER_S)] if error.retryable else []
+    members = [(b"content-type", b"application/problem+json"), (b"x-request-id", request.encode())]
+    body = json.dumps(problem(error, request_id=request)).encode()
+    await respond(send, error.status, [*members, *retry, *headers], body)

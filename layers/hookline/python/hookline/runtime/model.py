@@ -1,0 +1,173 @@
+"""The model that hooks see: what seed hooks call, and named tensors for everything else."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hookline.core.errors import HooklineError, InvalidInput
+from hookline.runtime.backends.batches import BatchRunner, Example, find_batch_axis
+from hookline.runtime.backends.tensors import Backend, TensorSpec, zeros
+from hookline.runtime.beams import best_sequences
+from hookline.runtime.fitting import Array, Form, Shape, Slot, slot_of
+from hookline.runtime.metadata import labels_in, preparation_in
+from hookline.runtime.spec import PipelineSpec, Preparation
+
+log = logging.getLogger(__name__)
+
+_BACKENDS = {"onnx": ("hookline.runtime.backends.onnx", "OnnxBackend")}
+_AS_IS = Preparation()
+_TOKEN_SCORES_RANK = 2
+Outputs = Any  # an array, or a dict of arrays by name where the model has several outputs
+
+
+@dataclass(frozen=True, slots=True)
+class Layers:
+    """`in_shape`: one example of the first input, (C, H, W) for images of either layout."""
+
+    in_shape: Shape
+
+
+class Model:
+    """A loaded model.
+
+    `inputs` and `outputs` have `name`, `dtype` and `shape`, batch axis included. `labels` may be
+    empty. `preparation` says how canned image input becomes a tensor.
+    """
+
+    def __init__(
+        self, backend: Backend, labels: Sequence[str] = (), preparation: Preparation = _AS_IS
+    ) -> None:
+        axis = find_batch_axis(backend)
+        self._backend = backend
+        self._runner = BatchRunner(backend, axis)
+        self.slots = {
+            spec.name: slot_of(
+                spec, has_batch_axis=spec.name in axis.inputs, layout=preparation.layout
+            )
+            for spec in backend.inputs
+        }
+        self.inputs: tuple[TensorSpec, ...] = tuple(backend.inputs)
+        self.outputs: tuple[TensorSpec, ...] = tuple(backend.outputs)
+        self.labels = tuple(labels)
+        self.preparation = preparation
+        self.layers = Layers(self.first.in_shape if self.slots else ())
+
+    @classmethod
+    def load(cls, spec: PipelineSpec) -> Model:
+        """Load the model file of `spec`. Raise ModelLoadFailed, saying why."""
+        module, kind = _BACKENDS[spec.format]
+        backend: Backend = getattr(importlib.import_module(module), kind).load(
+            spec.model_path, threads=spec.threads, gpus=spec.gpus
+        )
+        labels = spec.labels or labels_in(backend.metadata)
+        return cls(backend, labels, preparation_in(backend.metadata, spec.preparation))
+
+    @property
+    def first(self) -> Slot:
+        """The first input, which images and other single tensors fill."""
+        return next(iter(self.slots.values()))
+
+    def fprop(self, data: Any) -> Outputs:
+        """The outputs for one example, a batch, or columns (features × batch) of the first input.
+
+        The answer has the form of the question: without batch axis, with one, or in columns. A
+        model with several outputs gives a dict; one with several inputs takes a dict.
+        """
+        feeds = data if isinstance(data, Mapping) else self._only_input(data)
+        outputs, form = self._forward(feeds)
+        if form == "columns":
+            outputs = {name: value.reshape(len(value), -1).T for name, value in outputs.items()}
+        return _unwrapped(outputs)
+
+    def run(self, feeds: Mapping[str, Any]) -> dict[str, Array]:
+        """The outputs by name. Inputs without a batch axis give outputs without one."""
+        return self._forward(feeds)[0]
+
+    def get_outputs_beam(self, data: Any, num_beams: int = 2) -> Array:
+        """The likeliest token sequences, for models whose output is token scores [N, T, V].
+
+        Returns int64 [N, num_beams, T], best first, or [num_beams, T] for a single example.
+        """
+        feeds = data if isinstance(data, Mapping) else self._only_input(data)
+        outputs, form = self._forward(feeds)
+        scores = next(iter(outputs.values()))
+        is_one = form == "example"
+        if scores.ndim - (not is_one) != _TOKEN_SCORES_RANK or scores.dtype.kind != "f":
+            raise InvalidInput(
+                f"The model's output {self.outputs[0].name} has the shape {list(scores.shape)}.",
+                why="Beam search needs the scores of each token at each step: [N, T, V].",
+                hint="Use model.fprop for models that do not generate tokens.",
+            )
+        if is_one:
+            return best_sequences(scores, num_beams)
+        return np.stack([best_sequences(one, num_beams) for one in scores])
+
+    def fit(self, data: Any) -> dict[str, Array]:
+        """What a preprocess hook returned, as one example. Raise InvalidInput if it is not."""
+        feeds = data if isinstance(data, Mapping) else self._only_input(data)
+        self._check_names(feeds)
+        return {name: slot.fit(feeds[name]) for name, slot in self.slots.items()}
+
+    def predict_batch(self, examples: Sequence[Example]) -> list[Outputs]:
+        """One output per fitted example, all of the same shapes."""
+        return [_unwrapped(output) for output in self._runner.run(examples)]
+
+    def warm_up(self) -> None:
+        """Run zeros once; a model that cannot take a smallest example stays cold."""
+        try:
+            self._backend.run({spec.name: zeros(spec, 1) for spec in self.inputs})
+        except HooklineError as error:
+            log.info("warm_up_skipped", extra={"reason": str(error)})
+
+    def _forward(self, feeds: Mapping[str, Any]) -> tuple[dict[str, Array], Form]:
+        self._check_names(feeds)
+        found = {name: slot.examples(slot.cast(feeds[name])) for name, slot in self.slots.items()}
+        counts = {len(examples) for examples, _ in found.values()}
+        if len(counts) != 1:
+            raise InvalidInput(f"The inputs hold different numbers of examples: {sorted(counts)}.")
+        rows = [
+            {name: examples[row] for name, (examples, _) in found.items()}
+            for row in range(counts.pop())
+        ]
+        outputs = self._runner.run(rows)
+        forms = {form for _, form in found.values()}
+        if forms == {"example"}:
+            return outputs[0], "example"
+        stacked = {
+            spec.name: np.stack([output[spec.name] for output in outputs]) if outputs else _none()
+            for spec in self.outputs
+        }
+        return stacked, "columns" if forms == {"columns"} else "batch"
+
+    def _only_input(self, data: Any) -> dict[str, Any]:
+        if len(self.slots) != 1:
+            raise InvalidInput(
+                f"The model takes {len(self.slots)} inputs, and one array was given.",
+                hint=f"Give an object keyed by name: {', '.join(self.slots)}.",
+            )
+        return {self.first.name: data}
+
+    def _check_names(self, feeds: Mapping[str, Any]) -> None:
+        if feeds.keys() == self.slots.keys():
+            return
+        missing = ", ".join(name for name in self.slots if name not in feeds) or "nothing"
+        unknown = ", ".join(str(name)[:100] for name in feeds if name not in self.slots)
+        raise InvalidInput(
+            "The inputs do not match the model.",
+            why=f"Missing: {missing}. Unknown: {unknown or 'nothing'}.",
+            hint=f"The model takes {', '.join(self.slots)}.",
+        )
+
+
+def _unwrapped(outputs: dict[str, Array]) -> Outputs:
+    return next(iter(outputs.values())) if len(outputs) == 1 else outputs
+
+
+def _none() -> Array:
+    return np.empty((0,))

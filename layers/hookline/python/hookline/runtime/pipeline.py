@@ -1,0 +1,232 @@
+"""The one path of every prediction: preprocess → stack → predict → split → postprocess.
+
+A single request is a batch of one. preprocess and postprocess see one item, so a bad item fails
+alone; a batch that fails in predict is halved until only the culprits fail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from hookline.core.errors import HookFailed, HooklineError, InvalidInput, InvalidOutput
+from hookline.runtime.formatters import as_vector, formatter_for
+from hookline.runtime.guard import Guard
+from hookline.runtime.hooks import Hooks
+from hookline.runtime.inference_file import load_hooks
+from hookline.runtime.items import Answer, Item, Outcome
+from hookline.runtime.model import Model
+from hookline.runtime.preprocessors import by_mime_type
+from hookline.runtime.rendering import answer_from
+from hookline.runtime.spec import PipelineSpec
+from hookline.runtime.tracing import traced
+
+__all__ = ["Answer", "Item", "Outcome", "Pipeline"]
+
+PredictBatch = Callable[[list[Any]], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """What runs for each item and each batch: the user's hooks, canned ones in the gaps.
+
+    `predict` gives one output or HooklineError per input, in order, and never raises.
+    """
+
+    preprocess: Callable[[Item], Any]
+    predict: Callable[[list[Any]], list[Any]]
+    postprocess: Callable[[Any, Item], Answer]
+
+
+class Pipeline:
+    """A model and its hooks, loaded. `model` is what the hooks are given."""
+
+    def __init__(self, stages: Stages, model: Any, guard: Guard) -> None:
+        self._stages, self._guard = stages, guard
+        self.model = model
+
+    @classmethod
+    def load(cls, spec: PipelineSpec) -> Pipeline:
+        """Load the hooks, then the model.
+
+        Raise HookFailed with the user's own traceback, ModelLoadFailed, or InvalidInput for
+        formatter arguments that cannot be followed.
+        """
+        spec = _with_absolute_paths(spec)  # the hooks are about to change the working folder
+        guard = Guard(spec.code_dir)
+        hooks = load_hooks(spec.code_dir, spec.site_dirs) if spec.code_dir else Hooks()
+        model = _loaded(spec, hooks, guard)
+        return cls(_stages(spec, hooks, model, guard), model, guard)
+
+    def run(self, items: Sequence[Item]) -> list[Outcome]:
+        """One outcome per item, in order. Never raises for an item's or a hook's fault."""
+        attempt, stages = self._guard.attempt, self._stages
+        results = [attempt("preprocess", stages.preprocess, item) for item in items]
+        good = [at for at, result in enumerate(results) if not isinstance(result, HooklineError)]
+        outputs = stages.predict([results[at] for at in good]) if good else []
+        for at, output in zip(good, outputs, strict=True):
+            results[at] = output
+            if not isinstance(output, HooklineError):
+                results[at] = attempt("postprocess", stages.postprocess, output, items[at])
+        return results
+
+    def warm_up(self) -> None:
+        """Run the model once on zeros, so that the first caller does not pay for it."""
+        if isinstance(self.model, Model):
+            self.model.warm_up()
+
+
+def _with_absolute_paths(spec: PipelineSpec) -> PipelineSpec:
+    return msgspec.structs.replace(
+        spec,
+        model_path=str(Path(spec.model_path).absolute()),
+        code_dir=str(Path(spec.code_dir).absolute()) if spec.code_dir else "",
+        site_dirs=tuple(str(Path(folder).absolute()) for folder in spec.site_dirs),
+    )
+
+
+def _loaded(spec: PipelineSpec, hooks: Hooks, guard: Guard) -> Any:
+    """What init returned, else the model file on its backend."""
+    if hooks.init is None:
+        return Model.load(spec)
+    model = guard.call("init", hooks.init, spec.model_path)
+    if model is None:
+        raise HookFailed("The init hook returned None.", hint="Return the loaded model.")
+    if not hooks.has_predict and not hasattr(model, "fprop"):
+        raise HookFailed(
+            f"The init hook returned a {type(model).__name__} that has no fprop.",
+            why="Without a predict hook its fprop(data) would be called.",
+            hint="Write predict(data, model).",
+        )
+    return model
+
+
+def _stages(spec: PipelineSpec, hooks: Hooks, model: Any, guard: Guard) -> Stages:
+    own = model if isinstance(model, Model) else None
+    predicts_itself = own is not None and not hooks.has_predict
+    preprocess = hooks.preprocess or by_mime_type.preprocess
+    # Canned input is shaped after the model file even where init made something else of it.
+    shaped_by = model if hooks.preprocess or own else Model.load(spec)
+    formatted = hooks.postprocess or _formatter(spec, own, predicts_itself=predicts_itself)
+    watched = traced if spec.trace_hooks else _unwatched
+    return Stages(
+        preprocess=_preprocess(
+            watched("preprocess", preprocess),
+            shaped_by,
+            fits=own if predicts_itself else None,
+            is_hook=hooks.preprocess is not None,
+        ),
+        predict=_predict(hooks, model, guard, watched),
+        postprocess=_postprocess(watched("postprocess", formatted)),
+    )
+
+
+def _unwatched(_: str, hook: Callable[..., Any]) -> Callable[..., Any]:
+    return hook
+
+
+def _formatter(
+    spec: PipelineSpec, own: Model | None, *, predicts_itself: bool
+) -> Callable[[Any, Item], Answer]:
+    labels = own.labels if own else spec.labels
+    outputs = own.outputs if own and predicts_itself else ()
+    postprocess = formatter_for(spec.formatter, spec.formatter_args, labels, outputs)
+    if predicts_itself:
+        return lambda output, item: postprocess(output, item.body)
+    return lambda output, item: postprocess(as_vector(output), item.body)
+
+
+def _preprocess(
+    hook: Callable[[Item, Any], Any], model: Any, *, fits: Model | None, is_hook: bool
+) -> Callable[[Item], Any]:
+    """`hook` on `model`; its result is made to fit when the canned predict is next."""
+    if fits is None:
+        return lambda item: hook(item, model)
+    fit = partial(_fit_of_hook, fits) if is_hook else fits.fit
+    return lambda item: fit(hook(item, model))
+
+
+def _fit_of_hook(model: Model, data: Any) -> Any:
+    try:
+        return model.fit(data)
+    except InvalidInput as error:
+        raise InvalidOutput(
+            "The preprocess hook returned what the model does not take.",
+            why=f"{error.what} {error.why}".strip(),
+            hint=error.hint,
+        ) from error
+
+
+def _predict(
+    hooks: Hooks,
+    model: Any,
+    guard: Guard,
+    watched: Callable[[str, Callable[..., Any]], Callable[..., Any]],
+) -> Callable[[list[Any]], list[Any]]:
+    attempt = guard.attempt
+    if hooks.predict_batch is not None:
+        batched = watched("predict_batch", hooks.predict_batch)
+        call = partial(attempt, "predict_batch", lambda data: _outputs(batched(data, model), data))
+        return partial(bisect, call)
+    if hooks.predict is None and isinstance(model, Model):
+        run = watched("predict", model.predict_batch)
+        return partial(_by_shape, partial(bisect, partial(attempt, "predict", run)))
+    predict = watched("predict", hooks.predict or _fprop)
+    return lambda inputs: [attempt("predict", predict, data, model) for data in inputs]
+
+
+def _fprop(data: Any, model: Any) -> Any:
+    return model.fprop(data)
+
+
+def _postprocess(hook: Callable[[Any, Item], Any]) -> Callable[[Any, Item], Answer]:
+    return lambda output, item: answer_from(hook(output, item))
+
+
+def bisect(call: PredictBatch, inputs: list[Any]) -> list[Any]:
+    """One output or HooklineError per input; a batch that fails is tried again in halves."""
+    outputs = call(inputs)
+    if not isinstance(outputs, HooklineError):
+        found: list[Any] = outputs
+        return found
+    if len(inputs) == 1:
+        return [outputs]
+    middle = len(inputs) // 2
+    return bisect(call, inputs[:middle]) + bisect(call, inputs[middle:])
+
+
+def _by_shape(
+    predict: Callable[[list[Any]], list[Any]], examples: list[Mapping[str, Any]]
+) -> list[Any]:
+    """Predict examples of equal shapes together, and give the outputs back in order."""
+    groups: dict[tuple[tuple[int, ...], ...], list[int]] = {}
+    for at, example in enumerate(examples):
+        groups.setdefault(tuple(array.shape for array in example.values()), []).append(at)
+    if len(groups) == 1:
+        return predict(list(examples))
+    outputs: list[Any] = [None] * len(examples)
+    for places in groups.values():
+        for at, output in zip(places, predict([examples[at] for at in places]), strict=True):
+            outputs[at] = output
+    return outputs
+
+
+def _outputs(result: Any, inputs: Sequence[Any]) -> list[Any]:
+    """What predict_batch returned, checked to be one output per input."""
+    if isinstance(result, (Mapping, str, bytes)) or not hasattr(result, "__iter__"):
+        raise InvalidOutput(
+            f"predict_batch returned a {type(result).__name__}.",
+            hint="Return a list with one output per input, in the same order.",
+        )
+    outputs = list(result)
+    if len(outputs) != len(inputs):
+        raise InvalidOutput(
+            f"predict_batch returned {len(outputs)} outputs for {len(inputs)} inputs.",
+            hint="Return one output per input, in the same order.",
+        )
+    return outputs

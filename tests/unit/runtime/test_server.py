@@ -1,0 +1,395 @@
+"""The HTTP face, called as an ASGI application."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx2
+import pytest
+
+from hookline.core.errors import HookFailed, InvalidInput
+from hookline.core.secrets import digest
+from hookline.runtime.asgi import Message
+from hookline.runtime.batcher import Batcher
+from hookline.runtime.items import Answer, Item, Outcome
+from hookline.runtime.server import Application
+from hookline.runtime.spec import ServerSpec
+
+TOKEN = "8e51" + "ab" * 28 + "0b4b"
+
+
+class Pipeline:
+    """Tells what it got; fails, breaks or waits where the body says so."""
+
+    def __init__(self) -> None:
+        self.seen: list[Item] = []
+        self.gate = threading.Event()
+        self._begun = threading.Event()
+
+    async def has_begun(self) -> None:
+        assert await asyncio.to_thread(self._begun.wait, 10)
+
+    def run(self, items: Sequence[Item]) -> list[Outcome]:
+        self.seen += items
+        self._begun.set()
+        return [self._outcome(item) for item in items]
+
+    def _outcome(self, item: Item) -> Outcome:
+        if item.body == b"wait":
+            assert self.gate.wait(10)
+        if item.body == b"break":
+            raise RuntimeError("a secret of the platform")
+        if item.body == b"unfit":
+            return InvalidInput("It does not fit.", why="Expected 3, got 4.", hint="Send 3.")
+        if item.body == b"fail":
+            return HookFailed("The predict hook raised.", trace='File "inference.py", line 3')
+        if item.body == b"split":
+            return Answer(b"x", "text/plain\r\nset-cookie: a=b")
+        return Answer(item.body.upper(), "text/x-loud")
+
+
+@pytest.fixture
+def pipeline() -> Pipeline:
+    return Pipeline()
+
+
+@contextlib.asynccontextmanager
+async def serving(
+    pipeline: Pipeline, **settings: Any
+) -> AsyncIterator[tuple[httpx2.AsyncClient, Application]]:
+    spec = ServerSpec(**settings)
+    application = Application(spec)
+    with ThreadPoolExecutor(1) as thread:
+        batcher = Batcher(run=pipeline.run, executor=thread, max_queue_items=spec.max_queue_items)
+        application.open(batcher)
+        transport = httpx2.ASGITransport(application)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://replica") as client:
+            yield client, application
+        pipeline.gate.set()
+
+
+def ask(
+    pipeline: Pipeline, method: str, path: str, *, settings: dict[str, Any] | None = None, **kw: Any
+) -> httpx2.Response:
+    async def scenario() -> httpx2.Response:
+        async with serving(pipeline, **settings or {}) as (client, _):
+            return await client.request(method, path, **kw)
+
+    return asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("path", ["/predict", "/invocations"])
+def test_a_prediction_gets_the_answer_as_is(pipeline: Pipeline, path: str) -> None:
+    headers = {"content-type": "text/x-quiet", "x-request-id": "abc-1"}
+
+    answer = ask(pipeline, "POST", path, content=b"hello", headers=headers)
+
+    assert (answer.status_code, answer.content) == (200, b"HELLO")
+    assert answer.headers["content-type"] == "text/x-loud"
+    assert answer.headers["x-request-id"] == "abc-1"
+    assert pipeline.seen == [Item(b"hello", "text/x-quiet")]
+
+
+def test_a_body_without_a_type_is_octets(pipeline: Pipeline) -> None:
+    ask(pipeline, "POST", "/predict", content=b"hello")
+
+    assert pipeline.seen[0].mime_type == "application/octet-stream"
+
+
+@pytest.mark.parametrize("given", ["", "with space", "x" * 129, "line\u2028"])
+def test_a_request_id_that_is_missing_or_odd_is_replaced(pipeline: Pipeline, given: str) -> None:
+    headers = {"x-request-id": given.encode()}
+
+    answer = ask(pipeline, "POST", "/predict", content=b"x", headers=headers)
+
+    assert answer.headers["x-request-id"] not in ("", given)
+
+
+def test_the_pipelines_error_is_a_problem_with_a_hint(pipeline: Pipeline) -> None:
+    answer = ask(pipeline, "POST", "/predict", content=b"unfit")
+
+    assert answer.status_code == 422
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem = answer.json()
+    assert problem["code"] == "invalid_input"
+    assert problem["detail"] == "Expected 3, got 4."
+    assert problem["hint"] == "Send 3."
+    assert problem["request_id"] == answer.headers["x-request-id"]
+
+
+def test_the_trace_of_a_hook_goes_to_the_log_and_not_to_the_client(
+    pipeline: Pipeline, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer = ask(pipeline, "POST", "/predict", content=b"fail")
+
+    assert answer.status_code == 500
+    assert "inference.py" not in answer.text
+    (record,) = [record for record in caplog.records if record.msg == "request_failed"]
+    assert "inference.py" in vars(record)["trace"]
+
+
+def test_an_unknown_exception_tells_the_client_nothing_and_is_logged_once(
+    pipeline: Pipeline, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer = ask(pipeline, "POST", "/predict", content=b"break")
+
+    assert answer.status_code == 500
+    assert answer.json()["code"] == "internal"
+    assert "secret" not in answer.text
+    assert len([record for record in caplog.records if record.exc_info]) == 1
+
+
+def test_a_mime_type_that_would_split_the_answer_is_the_hooks_fault(pipeline: Pipeline) -> None:
+    answer = ask(pipeline, "POST", "/predict", content=b"split")
+
+    assert answer.json()["code"] == "invalid_output"
+    assert "set-cookie" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("authorization", "status"),
+    [
+        (f"Bearer {TOKEN}", 200),
+        (f"bearer  {TOKEN} ", 200),
+        (None, 401),
+        ("", 401),
+        ("Bearer", 401),
+        ("Bearer ", 401),
+        (f"Bearer {TOKEN[:-1]}", 401),
+        (f"Bearer {TOKEN.upper()}", 401),
+        (f"Basic {TOKEN}", 401),
+        (TOKEN, 401),
+    ],
+)
+def test_only_the_exact_token_passes(
+    pipeline: Pipeline, authorization: str | None, status: int
+) -> None:
+    headers = {} if authorization is None else {"authorization": authorization}
+    settings = {"token_sha256": (digest("other"), digest(TOKEN), digest(""))}
+
+    answer = ask(pipeline, "POST", "/predict", content=b"x", headers=headers, settings=settings)
+
+    assert answer.status_code == status
+    if status == 401:
+        assert answer.headers["www-authenticate"] == "Bearer"
+        assert answer.json()["code"] == "unauthenticated"
+        assert pipeline.seen == []
+
+
+def test_health_needs_no_token(pipeline: Pipeline) -> None:
+    answer = ask(pipeline, "GET", "/ping", settings={"token_sha256": (digest(TOKEN),)})
+
+    assert answer.status_code == 200
+
+
+def test_info_tells_the_status(pipeline: Pipeline) -> None:
+    answer = ask(pipeline, "GET", "/")
+
+    assert answer.json() == {"name": "hookline", "status": "ready"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allow"),
+    [
+        ("GET", "/predict", "POST, OPTIONS"),
+        ("DELETE", "/invocations", "POST, OPTIONS"),
+        ("POST", "/ping", "GET, HEAD, OPTIONS"),
+        ("PUT", "/", "GET, HEAD, OPTIONS"),
+    ],
+)
+def test_a_wrong_method_names_the_right_ones(
+    pipeline: Pipeline, method: str, path: str, allow: str
+) -> None:
+    answer = ask(pipeline, method, path)
+
+    assert (answer.status_code, answer.headers["allow"]) == (405, allow)
+    assert answer.json()["code"] == "method_not_allowed"
+
+
+def test_options_tells_what_is_allowed(pipeline: Pipeline) -> None:
+    answer = ask(pipeline, "OPTIONS", "/predict")
+
+    assert (answer.status_code, answer.headers["allow"]) == (200, "POST, OPTIONS")
+
+
+def test_head_answers_like_get(pipeline: Pipeline) -> None:
+    assert ask(pipeline, "HEAD", "/ping").status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/nope", "/predict/", "//predict", "/PREDICT"])
+def test_another_path_is_a_404_problem(pipeline: Pipeline, path: str) -> None:
+    answer = ask(pipeline, "POST", f"http://replica{path}")
+
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
+def test_a_body_over_the_limit_is_refused_by_its_announced_length(pipeline: Pipeline) -> None:
+    answer = ask(pipeline, "POST", "/predict", content=b"123456", settings={"max_body_bytes": 5})
+
+    assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
+    assert pipeline.seen == []
+
+
+def test_a_body_over_the_limit_is_refused_while_it_streams(pipeline: Pipeline) -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            yield b"123"
+
+    answer = ask(pipeline, "POST", "/predict", content=endless(), settings={"max_body_bytes": 5})
+
+    assert answer.status_code == 413
+
+
+def test_a_body_of_exactly_the_limit_passes(pipeline: Pipeline) -> None:
+    answer = ask(pipeline, "POST", "/predict", content=b"12345", settings={"max_body_bytes": 5})
+
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("value", ["0", "-5", "1.5", "soon", "1e3", "\uff11", "9" * 40])
+def test_an_odd_timeout_is_refused(pipeline: Pipeline, value: str) -> None:
+    headers = {"x-request-timeout-ms": value.encode()}
+
+    answer = ask(pipeline, "POST", "/predict", content=b"x", headers=headers)
+
+    assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
+
+
+@pytest.mark.parametrize(("server_s", "caller_ms"), [(60.0, "20"), (0.02, "60000")])
+def test_a_caller_may_hurry_but_not_outstay_the_server(
+    pipeline: Pipeline, server_s: float, caller_ms: str
+) -> None:
+    headers = {"x-request-timeout-ms": caller_ms}
+    settings = {"request_timeout_s": server_s}
+
+    answer = ask(pipeline, "POST", "/predict", content=b"wait", headers=headers, settings=settings)
+
+    assert (answer.status_code, answer.json()["code"]) == (504, "deadline_exceeded")
+
+
+def test_a_full_queue_answers_503_and_when_to_retry(pipeline: Pipeline) -> None:
+    async def scenario() -> httpx2.Response:
+        async with serving(pipeline, max_queue_items=1) as (client, _):
+            first = asyncio.ensure_future(client.post("/predict", content=b"wait"))
+            await pipeline.has_begun()
+            two = [asyncio.ensure_future(client.post("/predict", content=b"x")) for _ in "ab"]
+            (refused,), queued = await asyncio.wait(two, return_when=asyncio.FIRST_COMPLETED)
+            pipeline.gate.set()
+            await asyncio.gather(first, *queued)
+            return refused.result()
+
+    answer = asyncio.run(scenario())
+    assert (answer.status_code, answer.json()["code"]) == (503, "overloaded")
+    assert answer.headers["retry-after"] == "1"
+
+
+def test_before_and_after_its_life_a_replica_says_so(pipeline: Pipeline) -> None:
+    async def scenario() -> list[tuple[int, str]]:
+        loading = Application(ServerSpec())
+        transport = httpx2.ASGITransport(loading)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://replica") as client:
+            answers = [await client.get("/ping"), await client.post("/predict", content=b"x")]
+        async with serving(pipeline) as (client, application):
+            application.drain()
+            answers += [await client.get("/ping"), await client.post("/predict", content=b"x")]
+        assert answers[-1].headers["connection"] == "close"
+        return [(answer.status_code, answer.text) for answer in answers]
+
+    ping, predict, late_ping, late_predict = asyncio.run(scenario())
+    for status, text in (ping, predict, late_ping):
+        assert (status, json.loads(text)["code"]) == (503, "not_ready")
+    assert late_predict == (200, "X")
+
+
+async def _call(
+    application: Application, receive: Callable[[], Coroutine[Any, Any, Message]]
+) -> list[Message]:
+    """Call with a `receive` of the test's own; return what was sent."""
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/predict", "headers": []}
+    await application(scope, receive, send)
+    return sent
+
+
+def test_a_client_that_hangs_up_while_sending_gets_nothing(pipeline: Pipeline) -> None:
+    messages: Iterator[Message] = iter(
+        [
+            {"type": "http.request", "body": b"half", "more_body": True},
+            {"type": "http.disconnect"},
+        ]
+    )
+
+    async def receive() -> Message:
+        return next(messages)
+
+    async def scenario() -> list[Message]:
+        async with serving(pipeline) as (_, application):
+            return await _call(application, receive)
+
+    assert asyncio.run(scenario()) == []
+    assert pipeline.seen == []
+
+
+def test_a_client_that_hangs_up_while_queued_never_reaches_the_pipeline(
+    pipeline: Pipeline,
+) -> None:
+    gone = asyncio.Event()
+    messages = iter([b"queued"])
+
+    async def receive() -> Message:
+        for body in messages:
+            return {"type": "http.request", "body": body, "more_body": False}
+        await gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def scenario() -> list[Message]:
+        async with serving(pipeline) as (client, application):
+            first = asyncio.ensure_future(client.post("/predict", content=b"wait"))
+            await pipeline.has_begun()
+            queued = asyncio.ensure_future(_call(application, receive))
+            await asyncio.sleep(0.01)
+            gone.set()
+            sent = await queued
+            pipeline.gate.set()
+            await first
+            await client.post("/predict", content=b"last")
+            return sent
+
+    assert asyncio.run(scenario()) == []
+    assert [item.body for item in pipeline.seen] == [b"wait", b"last"]
+
+
+def test_a_body_that_never_ends_is_given_up_at_the_deadline(pipeline: Pipeline) -> None:
+    async def receive() -> Message:
+        await asyncio.sleep(60)
+        return {}
+
+    async def scenario() -> list[Message]:
+        async with serving(pipeline, request_timeout_s=0.02) as (_, application):
+            return await _call(application, receive)
+
+    start, _ = asyncio.run(scenario())
+    assert start["status"] == 504
+    assert (b"connection", b"close") in start["headers"]
+
+
+def test_no_log_line_has_the_token(pipeline: Pipeline, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    headers = {"authorization": f"Bearer {TOKEN}", "x-request-id": "r"}
+    for body in (b"x", b"fail", b"break", b"unfit"):
+        ask(pipeline, "POST", "/predict", content=body, headers=headers)
+
+    ours = [str(vars(record)) for record in caplog.records if record.name.startswith("hookline")]
+    assert ours
+    assert not any(TOKEN in text for text in ours)
