@@ -1,0 +1,71 @@
+"""Folders that linked volumes point at: read where they are, never written."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Literal, NoReturn
+from urllib.parse import unquote, urlsplit
+
+from hookline.adapters.embedded.blobs import Folder
+from hookline.core.errors import Forbidden, InvalidInput, NotFound
+from hookline.core.ports import BlobInfo, BlobWriter, SignedRequest
+
+
+class LinkedFolder(Folder):
+    """A folder of the user's: its files are listed and read, and every change is refused."""
+
+    def put(self, key: str, data: bytes, *, if_absent: bool = False) -> BlobInfo:
+        del data, if_absent
+        self._refuse(key)
+
+    def writer(self, key: str) -> AbstractContextManager[BlobWriter]:
+        self._refuse(key)
+
+    def delete(self, key: str) -> None:
+        self._refuse(key)
+
+    def presign(
+        self,
+        method: Literal["GET", "PUT"],
+        key: str,
+        *,
+        expires_s: int = 3600,
+        sha256: str = "",
+        size_bytes: int | None = None,
+    ) -> SignedRequest:
+        del method, expires_s, sha256, size_bytes
+        self._refuse(key)
+
+    def _refuse(self, key: str) -> NoReturn:
+        raise Forbidden(
+            f"The linked file {key} belongs to {self._root}.",
+            why="hookline reads linked folders and never changes or passes on their files.",
+            hint="Work with the files in that folder, or upload them into a volume.",
+        )
+
+
+def open_link(uri: str, *, home: Path) -> LinkedFolder:
+    """The folder at `uri` (`file:///…`). Raise NotFound, InvalidInput, or Forbidden for `home`."""
+    path = _path_of(uri)
+    if not path.is_dir():
+        raise NotFound(f"There is no folder {path}.", hint="Link a folder that exists.")
+    real, guarded = path.resolve(), home.resolve()
+    if real.is_relative_to(guarded) or guarded.is_relative_to(real):
+        raise Forbidden(
+            f"The folder {path} cannot be linked.",
+            why="hookline keeps its own files there, secrets among them.",
+            hint="Link a folder that neither holds nor is part of hookline's home.",
+        )
+    return LinkedFolder(real)
+
+
+def _path_of(uri: str) -> Path:
+    parts = urlsplit(uri)
+    path = Path(unquote(parts.path))
+    if parts.scheme != "file" or parts.netloc not in ("", "localhost") or not path.is_absolute():
+        raise InvalidInput(
+            f"The link {uri!r} cannot be opened on this machine.",
+            why="Links are written file:///an/absolute/folder.",
+        )
+    return path
