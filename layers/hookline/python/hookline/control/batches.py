@@ -1,0 +1,121 @@
+"""Batch predictions: POST /v1/batches makes a job, which `hookline.batch` runs."""
+
+from __future__ import annotations
+
+from aws_lambda_powertools.event_handler import Response
+
+from hookline.control import app, outbox, paging, serving
+from hookline.control.answers import ACCEPTED, CREATED, accepted, created
+from hookline.control.caller import Call, Calling
+from hookline.control.idempotency import create_numbered
+from hookline.control.outbox import Outgoing
+from hookline.control.paging import Limit, PageToken
+from hookline.control.transactions import Write, commit
+from hookline.control.uses import kept
+from hookline.core.errors import Conflict
+from hookline.core.ports import Ports, Put
+from hookline.core.records import Job, Model, Shard, Volume, number
+from hookline.core.requests import NewJob
+from hookline.core.topology import FINISH
+from hookline.core.views import JobStatusView, JobView, PageView, RequestView, ResultsView
+
+router = app.Router()
+
+
+def build(ports: Ports) -> app.Handler:
+    """The handler of the routes below."""
+    return app.handler([router], ports)
+
+
+@router.post("/v1/batches", status_code=CREATED)
+def predict(call: Calling, body: NewJob) -> Response[JobView]:
+    """Predict every file that the volume has now."""
+    checked = serving.checked(call, call.find(Model, body.model_id), body)
+    call.find(Volume, body.volume_id)
+    now = call.now()
+    messages: list[Outgoing] = []
+
+    def plan(job_id: int) -> tuple[Job, list[Write]]:
+        job = Job(
+            tenant=call.tenant,
+            id=job_id,
+            model_id=body.model_id,
+            volume_id=body.volume_id,
+            serving=checked,
+            created_at=now,
+            updated_at=now,
+        )
+        messages[:] = outbox.for_new_job(job, now)
+        needed = kept(call, body.model_id, body.volume_id, serving.bundle_volume(body))
+        return job, [*needed, *(Put(message) for message in messages)]
+
+    job, _ = create_numbered(call, body, Job, plan)
+    for message in messages:
+        outbox.send(call.ports, message)
+    return created(f"/v1/batches/{job.id}", _view(call, job))
+
+
+@router.get("/v1/batches")
+def list_jobs(call: Calling, limit: Limit = 100, page_token: PageToken = "") -> PageView[JobView]:
+    """List jobs in the order they were made."""
+    turn = paging.turn(call, limit, page_token)
+    found = call.ports.catalog.query(Job, call.tenant, after=turn.after, limit=limit)
+    return turn.page(found, lambda job: _view(call, job))
+
+
+@router.get("/v1/batches/<job_id>")
+def show_job(call: Calling, job_id: int) -> JobView:
+    """Show one job and how far it is."""
+    return _view(call, call.find(Job, job_id))
+
+
+def _view(call: Call, job: Job) -> JobView:
+    if job.has_ended or not job.shards:
+        return JobView.of(job, job.succeeded, job.failed)
+    shards = [shard for shard in call.every(Shard, f"{number(job.id)}/") if shard.is_done]
+    succeeded = sum(shard.succeeded for shard in shards)
+    return JobView.of(job, succeeded, sum(shard.failed for shard in shards))
+
+
+@router.post("/v1/batches/<job_id>/stop", status_code=ACCEPTED)
+def stop(call: Calling, job_id: int) -> Response[JobStatusView]:
+    """Stop a job between files. What is done stays downloadable; a job that has ended stays so."""
+    messages: list[Outgoing] = []
+
+    def plan() -> tuple[Job, list[Write]]:
+        job, now = call.find(Job, job_id), call.now()
+        if job.has_ended or job.status == "Stopping":
+            return job, []
+        about = {"tenant": job.tenant, "job_id": job.id}
+        messages[:] = [outbox.outgoing(FINISH, about, now)]
+        stopping = job.changed(status="Stopping", updated_at=max(now, job.updated_at))
+        return stopping, [Put(stopping), *(Put(message) for message in messages)]
+
+    job = commit(call.ports.catalog, plan)
+    for message in messages:
+        outbox.send(call.ports, message)
+    return accepted(f"/v1/batches/{job_id}", JobStatusView(id=job.id, status=job.status))
+
+
+@router.get("/v1/batches/<job_id>/results")
+def results(call: Calling, job_id: int) -> ResultsView:
+    """Say where to fetch the CSV of a job that has ended."""
+    job = call.find(Job, job_id)
+    if not job.has_ended:
+        raise Conflict(
+            f"The job {job_id} has not ended.",
+            why=f"It is {job.status}.",
+            hint=f"Wait with `hookline batch watch {job_id}`.",
+        )
+    if not job.results_key:
+        raise Conflict(
+            f"The job {job_id} has no results.", why=job.failure.message if job.failure else ""
+        )
+    return ResultsView(
+        id=job.id,
+        status=job.status,
+        is_partial=job.status == "Stopped",
+        size_bytes=job.results_size_bytes,
+        sha256=job.results_sha256,
+        request=RequestView.of(call.ports.blobs.presign("GET", job.results_key)),
+    )

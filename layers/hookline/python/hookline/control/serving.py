@@ -1,0 +1,77 @@
+"""Checks how a model is to answer, for streams, jobs and triggers alike."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from hookline.control.caller import Call
+from hookline.control.volume_files import source
+from hookline.core.archives import HOOK_FILE, members
+from hookline.core.errors import InvalidBundle, InvalidInput, NotFound
+from hookline.core.formatting import check_args
+from hookline.core.records import Bundle, Model, Serving, Volume, upload_key
+from hookline.core.requests import BundleFields, ServingFields
+
+
+def checked(call: Call, model: Model, fields: ServingFields) -> Serving:
+    """What to store. Raise InvalidInput or InvalidBundle for what could never work."""
+    outputs = {output.name: output.dtype for output in model.outputs}
+    check_args(
+        fields.formatter, fields.formatter_args, has_labels=bool(model.labels), outputs=outputs
+    )
+    device, gpus = _device(fields)
+    return Serving(
+        bundle=_bundle(call, fields.bundle) if fields.bundle else None,
+        formatter=fields.formatter,
+        formatter_args=fields.formatter_args,
+        device=device,
+        gpus=gpus,
+    )
+
+
+def bundle_volume(fields: ServingFields) -> int | None:
+    """The volume that holds the hook files, if one does."""
+    return fields.bundle.volume_id if fields.bundle else None
+
+
+def _device(fields: ServingFields) -> tuple[Literal["cpu", "gpu"], int]:
+    if fields.device == "cpu" and fields.gpus:
+        raise InvalidInput(
+            f"The device cpu has no {fields.gpus} GPUs.", hint="Leave out `device` or `gpus`."
+        )
+    if fields.device == "gpu" or fields.gpus:
+        return "gpu", fields.gpus or 1
+    return "cpu", 0
+
+
+def _bundle(call: Call, fields: BundleFields) -> Bundle:
+    if fields.volume_id is not None:
+        return _volume_bundle(call, fields.volume_id)
+    sha256, filename = fields.sha256 or "", fields.filename or ""
+    key = upload_key(call.tenant, sha256)
+    if call.ports.blobs.stat(key) is None:
+        raise NotFound(
+            f"The bundle {filename} is not uploaded.",
+            why=f"There is no upload {sha256}.",
+            hint="Ask POST /v1/uploads where to put it, put it there, then send this again.",
+        )
+    if filename.lower().endswith(".zip"):
+        with call.ports.blobs.open(key) as file:
+            members(file)
+    elif not filename.lower().endswith(".py"):
+        raise InvalidBundle(
+            f"The bundle {filename} is neither a .py file nor a .zip.",
+            hint="Give one .py file with hooks, a .zip, or the id of a volume.",
+        )
+    return Bundle(sha256=sha256, filename=filename)
+
+
+def _volume_bundle(call: Call, volume_id: int) -> Bundle:
+    volume = call.find(Volume, volume_id)
+    if source(call.ports, volume).stat(HOOK_FILE) is None:
+        raise InvalidBundle(
+            f"The volume {volume_id} has no {HOOK_FILE}.",
+            why="The hooks are the functions of that file.",
+            hint=f"Upload one with `hookline volume upload {HOOK_FILE} -i {volume_id}`.",
+        )
+    return Bundle(volume_id=volume_id)

@@ -1,0 +1,150 @@
+"""Streams: POST /v1/streams deploys a model; the reconciler does what their status asks for."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.openapi.params import Query
+
+from hookline.control import app, credentials, paging, serving
+from hookline.control.answers import ACCEPTED, CREATED, accepted, created
+from hookline.control.caller import Call, Calling
+from hookline.control.idempotency import create_numbered
+from hookline.control.paging import Limit, PageToken
+from hookline.control.transactions import Write, commit
+from hookline.control.uses import kept
+from hookline.core.errors import Conflict
+from hookline.core.ports import Ports, Put
+from hookline.core.records import Model, Replica, Stream, number
+from hookline.core.requests import NewStream
+from hookline.core.secrets import new_token, redacted
+from hookline.core.topology import RECONCILE
+from hookline.core.views import (
+    DeployedView,
+    LogsView,
+    PageView,
+    StreamStatusView,
+    StreamView,
+    TokenView,
+)
+
+router = app.Router()
+
+_LEAVING = ("Undeploying", "Undeployed")
+
+
+def build(ports: Ports) -> app.Handler:
+    """The handler of the routes below."""
+    return app.handler([router], ports)
+
+
+@router.post("/v1/streams", status_code=CREATED)
+def deploy(call: Calling, body: NewStream) -> Response[DeployedView]:
+    """Deploy a model. The token is shown this once; a repeated request gets one more."""
+    checked = serving.checked(call, call.find(Model, body.model_id), body)
+    token, now = new_token(), call.now()
+
+    def plan(stream_id: int) -> tuple[Stream, list[Write]]:
+        stream = Stream(
+            tenant=call.tenant,
+            id=stream_id,
+            model_id=body.model_id,
+            serving=checked,
+            replicas=body.replicas,
+            created_at=now,
+            updated_at=now,
+        )
+        needed = kept(call, body.model_id, serving.bundle_volume(body))
+        return stream, [*_token(stream, token, now), *needed]
+
+    stream, is_new = create_numbered(call, body, Stream, plan)
+    if not is_new:
+        _add_token(call, stream, token)
+    _reconcile(call, stream)
+    view = DeployedView.of(stream, _ready(call, stream), presigned_token=token)
+    return created(f"/v1/streams/{stream.id}", view)
+
+
+@router.get("/v1/streams")
+def list_streams(
+    call: Calling, limit: Limit = 100, page_token: PageToken = ""
+) -> PageView[StreamView]:
+    """List streams in the order they were deployed."""
+    turn = paging.turn(call, limit, page_token)
+    found = call.ports.catalog.query(Stream, call.tenant, after=turn.after, limit=limit)
+    return turn.page(found, lambda stream: StreamView.of(stream, _ready(call, stream)))
+
+
+@router.get("/v1/streams/<stream_id>")
+def show_stream(call: Calling, stream_id: int) -> StreamView:
+    """Show one stream, and why it failed if it did."""
+    stream = call.find(Stream, stream_id)
+    return StreamView.of(stream, _ready(call, stream))
+
+
+@router.delete("/v1/streams/<stream_id>", status_code=ACCEPTED)
+def undeploy(call: Calling, stream_id: int) -> Response[StreamStatusView]:
+    """Stop a stream from whatever state it is in, and revoke its tokens."""
+
+    def plan() -> tuple[Stream, list[Write]]:
+        stream = call.find(Stream, stream_id)
+        if stream.status in _LEAVING:
+            return stream, []
+        leaving = stream.changed(status="Undeploying", updated_at=call.now())
+        return leaving, [Put(leaving)]
+
+    stream = commit(call.ports.catalog, plan)
+    subject = credentials.stream_subject(stream_id)
+    credentials.revoke(call.ports, credentials.links(call.ports, call.tenant, subject))
+    _reconcile(call, stream)
+    view = StreamStatusView(id=stream.id, status=stream.status)
+    return accepted(f"/v1/streams/{stream.id}", view)
+
+
+@router.get("/v1/streams/<stream_id>/logs")
+def show_logs(call: Calling, stream_id: int, after: Annotated[int, Query(ge=0)] = 0) -> LogsView:
+    """Show the log of a stream's replicas from position `after` on."""
+    stream = call.find(Stream, stream_id)
+    lines, position = call.ports.fleet.logs(call.tenant, stream.group, after=after)
+    return LogsView(lines=tuple(redacted(line) for line in lines), after=position)
+
+
+@router.post("/v1/streams/<stream_id>/tokens", status_code=CREATED)
+def rotate(call: Calling, stream_id: int) -> Response[TokenView]:
+    """Give a stream another token and revoke those it had."""
+    stream = call.find(Stream, stream_id)
+    token, subject = new_token(), credentials.stream_subject(stream_id)
+    older = credentials.links(call.ports, call.tenant, subject)
+    _add_token(call, stream, token)
+    credentials.revoke(call.ports, older)
+    return created(
+        f"/v1/streams/{stream_id}/tokens", TokenView(id=stream_id, presigned_token=token)
+    )
+
+
+def _token(stream: Stream, token: str, now: float) -> list[Write]:
+    return [Put(record) for record in credentials.of_stream(stream, token, now)]
+
+
+def _add_token(call: Call, stream: Stream, token: str) -> None:
+    """Raise Conflict once the stream is being undeployed."""
+
+    def plan() -> tuple[None, list[Write]]:
+        found = call.find(Stream, stream.id)
+        if found.status in _LEAVING:
+            raise Conflict(f"Stream {stream.id} is {found.status}.", hint="Deploy the model again.")
+        return None, [Put(found), *_token(found, token, call.now())]
+
+    commit(call.ports.catalog, plan)
+
+
+def _ready(call: Call, stream: Stream) -> int:
+    prefix = f"{number(stream.id)}/"
+    return len(call.ports.catalog.query(Replica, call.tenant, prefix=prefix).items)
+
+
+def _reconcile(call: Call, stream: Stream) -> None:
+    body = {"tenant": stream.tenant, "stream_id": stream.id}
+    call.ports.queue.send(RECONCILE, [json.dumps(body).encode()])

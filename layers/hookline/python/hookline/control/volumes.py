@@ -1,0 +1,141 @@
+"""Volumes and their files: /v1/volumes."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from urllib.parse import quote, unquote, urlsplit
+
+from aws_lambda_powertools.event_handler import Response
+
+from hookline.control import app, paging, triggers
+from hookline.control.answers import CREATED, NO_CONTENT, created, no_content
+from hookline.control.caller import Call, Calling
+from hookline.control.idempotency import create_numbered
+from hookline.control.paging import Limit, PageToken
+from hookline.control.transactions import Write
+from hookline.control.uses import refuse_if_used
+from hookline.control.volume_files import source
+from hookline.core.errors import HooklineError, InvalidInput, problem
+from hookline.core.ports import Delete, Ports, check_blob_key
+from hookline.core.records import Volume
+from hookline.core.requests import MAX_UPLOAD_BYTES, NewFile, NewFiles, NewVolume
+from hookline.core.views import (
+    FileView,
+    PageView,
+    RequestView,
+    SlotsView,
+    UploadSlot,
+    VolumeDetails,
+    VolumeView,
+)
+
+router = app.Router()
+
+
+def build(ports: Ports) -> app.Handler:
+    """The handler of the routes below and of the triggers'."""
+    return app.handler([router, triggers.router], ports)
+
+
+@router.post("/v1/volumes", status_code=CREATED)
+def create_volume(call: Calling, body: NewVolume) -> Response[VolumeView]:
+    """Make an empty volume, or link a folder."""
+    link = _link(call, body.link) if body.link else ""
+
+    def plan(volume_id: int) -> tuple[Volume, list[Write]]:
+        volume = Volume(
+            tenant=call.tenant, id=volume_id, name=body.name, link=link, created_at=call.now()
+        )
+        return volume, []
+
+    volume, _ = create_numbered(call, body, Volume, plan)
+    return created(f"/v1/volumes/{volume.id}", VolumeView.of(volume, _location(call, volume)))
+
+
+def _link(call: Call, link: str) -> str:
+    """The link as a URI, once it could be opened."""
+    parts = urlsplit(link)
+    path = unquote(parts.path) if parts.scheme == "file" else link
+    if parts.scheme not in ("", "file") or parts.netloc or not path.startswith("/"):
+        raise InvalidInput(
+            f"The link {link!r} cannot be followed.",
+            hint="Give a folder as an absolute path, or as file:///an/absolute/folder.",
+        )
+    # Everyone of the tenant reads what is linked, with the rights of the server.
+    call.require_admin()
+    uri = f"file://{quote(str(PurePosixPath('/', path.lstrip('/'))))}"
+    call.ports.linked(uri).list("", limit=1)
+    return uri
+
+
+def _location(call: Call, volume: Volume) -> str:
+    return volume.link or call.ports.blobs.uri(volume.prefix)
+
+
+@router.get("/v1/volumes")
+def list_volumes(
+    call: Calling, limit: Limit = 100, page_token: PageToken = ""
+) -> PageView[VolumeView]:
+    """List volumes in the order they were made."""
+    turn = paging.turn(call, limit, page_token)
+    found = call.ports.catalog.query(Volume, call.tenant, after=turn.after, limit=limit)
+    return turn.page(found, lambda volume: VolumeView.of(volume, _location(call, volume)))
+
+
+@router.get("/v1/volumes/<volume_id>")
+def show_volume(call: Calling, volume_id: int) -> VolumeDetails:
+    """Show one volume and how much is in it."""
+    volume = call.find(Volume, volume_id)
+    total_files = size_bytes = 0
+    for blob in source(call.ports, volume).walk():
+        total_files, size_bytes = total_files + 1, size_bytes + blob.size_bytes
+    return VolumeDetails.of(
+        volume, _location(call, volume), total_files=total_files, size_bytes=size_bytes
+    )
+
+
+@router.delete("/v1/volumes/<volume_id>", status_code=NO_CONTENT)
+def delete_volume(call: Calling, volume_id: int) -> Response[None]:
+    """Delete a volume that nothing needs, with its uploaded files; linked files stay."""
+    volume = call.find(Volume, volume_id)
+    refuse_if_used(call, volume)
+    if not volume.link:
+        # The files first: a deletion that ends halfway can be sent again.
+        for blob in source(call.ports, volume).walk():
+            call.ports.blobs.delete(blob.key)
+    call.ports.catalog.transact([Delete(volume)])
+    return no_content()
+
+
+@router.post("/v1/volumes/<volume_id>/uploads", status_code=CREATED)
+def upload_files(call: Calling, volume_id: int, body: NewFiles) -> Response[SlotsView]:
+    """Say where to put each file, replacing those of the same name. A bad name fails alone."""
+    volume = call.find(Volume, volume_id)
+    if volume.link:
+        raise InvalidInput(
+            f"The volume {volume_id} is linked.", hint=f"Copy the files into {volume.link}."
+        )
+    slots = tuple(_slot(call, volume, file) for file in body.files)
+    return created(f"/v1/volumes/{volume_id}/files", SlotsView(items=slots))
+
+
+def _slot(call: Call, volume: Volume, file: NewFile) -> UploadSlot:
+    try:
+        if not 0 <= file.size_bytes <= MAX_UPLOAD_BYTES:
+            raise InvalidInput(f"A file may have {MAX_UPLOAD_BYTES} bytes at most.")
+        key = check_blob_key(volume.prefix + file.name)
+        request = call.ports.blobs.presign("PUT", key, size_bytes=file.size_bytes)
+    except HooklineError as error:
+        return UploadSlot(name=file.name, error=problem(error, request_id=""))
+    return UploadSlot(name=file.name, request=RequestView.of(request))
+
+
+@router.get("/v1/volumes/<volume_id>/files")
+def list_files(
+    call: Calling, volume_id: int, limit: Limit = 100, page_token: PageToken = ""
+) -> PageView[FileView]:
+    """List the files of a volume in the order of their names."""
+    turn = paging.turn(call, limit, page_token)
+    place = source(call.ports, call.find(Volume, volume_id))
+    found = place.blobs.list(place.prefix, after=turn.after, limit=limit)
+    return turn.page(found, lambda blob: FileView.of(blob, place.prefix))

@@ -1,0 +1,16 @@
+"""A control plane over the embedded ports, with a little content."""
+
+from __future__ import annotations
+
+import pytest
+
+from hookline.control.users import bootstrap
+from hookline.core.ports import Ports
+from tests.unit.control.events import Plane
+
+
+@pytest.fixture
+def plane(ports: Ports) -> Plane:
+    bootstrap(ports, "a", "ada")
+    bootstrap(ports, "b", "bob")
+    return Plane(ports)
