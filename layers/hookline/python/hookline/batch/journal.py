@@ -1,0 +1,75 @@
+"""What a shard has cost so far: rows that are saved before its part, and the file under suspicion.
+
+The engine is a process of its own, so what a hook does rarely ends the worker. When a shard has
+ended its worker all the same, later attempts go file by file and write down each one before they
+touch it. A file that was the last word of two attempts gets an error row; the others are predicted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from hookline.batch import parts
+from hookline.batch.parts import Row
+from hookline.core.errors import NotFound
+from hookline.core.ports import Blobs
+from hookline.core.records import Shard
+
+MAX_STRIKES = 2
+
+
+class Suspicion(msgspec.Struct, frozen=True):
+    """The file that was in hand, by its index in the manifest, and how often."""
+
+    index: int = -1
+    strikes: int = 0
+
+
+class Journal:
+    """The journal of one shard. Any copy of it is true, so attempts may overwrite each other."""
+
+    def __init__(self, blobs: Blobs, shard: Shard, suspicion: Suspicion, rows: list[Row]) -> None:
+        self._blobs, self._key = blobs, key_of(shard)
+        self._suspicion = suspicion
+        self.rows = rows
+
+    @classmethod
+    def open(cls, blobs: Blobs, shard: Shard) -> Journal:
+        """As the last attempt left it; empty for the first one."""
+        try:
+            if shard.attempt == 1:
+                return cls(blobs, shard, Suspicion(), [])
+            with blobs.open(key_of(shard)) as file:
+                suspicion = msgspec.json.decode(next(file), type=Suspicion)
+                return cls(blobs, shard, suspicion, list(parts.decoded(file)))
+        except NotFound:
+            return cls(blobs, shard, Suspicion(), [])
+
+    def accuse(self, index: int) -> bool:
+        """Write down that file `index` is next; False if it has had its chances."""
+        before = self._suspicion
+        strikes = before.strikes + 1 if before.index == index else 1
+        if strikes > MAX_STRIKES:
+            return False
+        self._write(Suspicion(index, strikes), self.rows)
+        return True
+
+    def save(self) -> None:
+        """Keep the rows for the next attempt, and suspect nobody."""
+        self._write(Suspicion(), self.rows)
+
+    def discard(self) -> None:
+        """The part is written."""
+        self._blobs.delete(self._key)
+
+    def _write(self, suspicion: Suspicion, rows: Sequence[Row]) -> None:
+        self._suspicion = suspicion
+        head = msgspec.json.encode(suspicion) + b"\n"
+        self._blobs.put(self._key, head + parts.encoded(rows))
+
+
+def key_of(shard: Shard) -> str:
+    """Where the journal of a shard is among the blobs."""
+    return f"{shard.tenant}/jobs/{shard.job_id}/journals/{shard.index:08d}.jsonl"

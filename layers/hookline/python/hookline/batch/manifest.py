@@ -1,0 +1,163 @@
+"""The manifest: the ordered list of a job's files, frozen once, cut into shards, kept as blobs.
+
+Freezing is a log that any number of planners may write at once. Shard n is one blob, put if absent;
+who loses the race reads the winner's blob and goes on listing after its last name. An empty blob
+ends the log. So a second attempt, a duplicate message and a zombie all end with the same manifest,
+whatever was added to the volume or removed from it in between, and memory is O(shard).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import count
+from typing import NamedTuple
+
+import msgspec
+
+from hookline.core.errors import Conflict, InvalidInput, NotFound
+from hookline.core.ports import Blobs, Ports
+from hookline.core.records import Job, Shard, Volume
+
+MAX_SHARD_FILES = 256
+MAX_SHARD_BYTES = 64 * 1024 * 1024
+FIRST_SHARD_FILES = 16  # small shards first: few files still keep every worker busy
+SHARDS_PER_SIZE = 4
+
+
+class File(msgspec.Struct, frozen=True):
+    """A file of the volume as the listing saw it. `etag` is empty where nobody told it."""
+
+    name: str
+    size_bytes: int = msgspec.field(name="size")
+    etag: str
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One line of the manifest. `index` counts the files of the job from 0."""
+
+    index: int = msgspec.field(name="i")
+    name: str
+    size_bytes: int = msgspec.field(name="size")
+    etag: str
+
+
+class Source(NamedTuple):
+    """Where the files of a volume are: blobs, under a prefix."""
+
+    blobs: Blobs
+    prefix: str
+
+    @classmethod
+    def of(cls, ports: Ports, volume: Volume) -> Source:
+        if volume.link:
+            return cls(ports.linked(volume.link), "")
+        return cls(ports.blobs, volume.prefix)
+
+
+Listing = Callable[[int, str], Iterator[File]]
+"""Files in order, from position `first` on, which is the one after the name `after`."""
+
+
+def freeze(ports: Ports, job: Job, volume: Volume) -> Iterator[Shard]:
+    """Yield every shard of `job` in order, each when its slice of the manifest is stored."""
+    listing = _listing(ports, job, volume)
+    files: Iterator[File] | None = None
+    first, last_name = 0, ""
+    for index in count():
+        shard = _shard(job, index, first, 0)
+        files = listing(first, last_name) if files is None else files
+        mine = _numbered(_take(files, max_files(index)), first)
+        entries = _agree(ports.blobs, shard, mine)
+        if not entries:
+            return
+        if entries is not mine:
+            files = None  # another planner's slice: list again from its end
+        first, last_name = first + len(entries), entries[-1].name
+        yield shard.changed(count=len(entries))
+
+
+def max_files(index: int) -> int:
+    """How many files the shard of that index may have."""
+    return min(MAX_SHARD_FILES, FIRST_SHARD_FILES << min(index // SHARDS_PER_SIZE, 8))
+
+
+def entries_of(blobs: Blobs, shard: Shard) -> list[Entry]:
+    """The stored slice of the manifest. Raise NotFound if it is not frozen yet."""
+    with blobs.open(shard.manifest_key) as file:
+        return [msgspec.json.decode(line, type=Entry) for line in file]
+
+
+def _shard(job: Job, index: int, first: int, files: int) -> Shard:
+    return Shard(tenant=job.tenant, job_id=job.id, index=index, first=first, count=files)
+
+
+def _agree(blobs: Blobs, shard: Shard, mine: list[Entry]) -> list[Entry]:
+    """Store my slice, or return the one that was stored before."""
+    try:
+        blobs.put(shard.manifest_key, encoded(mine), if_absent=True)
+    except Conflict:
+        return entries_of(blobs, shard)
+    return mine
+
+
+def encoded(entries: Sequence[Entry]) -> bytes:
+    """The entries as JSON lines."""
+    return b"".join(msgspec.json.encode(entry) + b"\n" for entry in entries)
+
+
+def _numbered(files: Sequence[File], first: int) -> list[Entry]:
+    return [
+        Entry(index=index, name=file.name, size_bytes=file.size_bytes, etag=file.etag)
+        for index, file in enumerate(files, first)
+    ]
+
+
+def _take(files: Iterator[File], most: int) -> list[File]:
+    """The next files: at most `most`, and none after the one that fills a shard's bytes."""
+    taken: list[File] = []
+    size_bytes = 0
+    while len(taken) < most and size_bytes < MAX_SHARD_BYTES:
+        file = next(files, None)
+        if file is None:
+            break
+        taken.append(file)
+        size_bytes += file.size_bytes
+    return taken
+
+
+def _listing(ports: Ports, job: Job, volume: Volume) -> Listing:
+    if job.only:
+        chosen = _chosen(ports.blobs, job.only)
+        return lambda first, _after: iter(chosen[first:])
+    source = Source.of(ports, volume)
+    return lambda _first, after: _listed(source, after)
+
+
+def _listed(source: Source, after: str) -> Iterator[File]:
+    """Files after the name `after`, in UTF-8 byte order of their names, page by page."""
+    position = source.prefix + after if after else ""
+    while True:
+        page = source.blobs.list(source.prefix, after=position)
+        for blob in page.items:
+            name = blob.key.removeprefix(source.prefix)
+            if name and not name.endswith("/"):  # folder markers of S3 consoles
+                yield File(name=name, size_bytes=blob.size_bytes, etag=blob.etag)
+        if not page.after:
+            return
+        position = page.after
+
+
+def _chosen(blobs: Blobs, key: str) -> list[File]:
+    """The files a trigger chose, in order; as many as one burst, so they fit in memory."""
+    try:
+        with blobs.open(key) as file:
+            chosen = {msgspec.json.decode(line, type=File) for line in file}
+    except NotFound:
+        raise NotFound(
+            "The list of the job's files is gone.",
+            why=f"There is no {key}.",
+            hint="Drop the files again.",
+        ) from None
+    except msgspec.DecodeError as error:
+        raise InvalidInput("The list of the job's files is malformed.", why=str(error)) from error
+    return sorted(chosen, key=lambda file: (file.name.encode(), file.etag))

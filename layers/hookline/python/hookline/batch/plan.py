@@ -1,0 +1,67 @@
+"""The plan function: freeze a job's manifest, record its shards, call the workers.
+
+Received → Queued is the only decision, one conditional write. Before it everything is the same for
+every attempt (see manifest); after it the messages follow, and a repeated plan message sends those
+of the shards that are not done once more. Workers survive duplicates.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import islice
+
+from hookline.batch import jobs, manifest, shards
+from hookline.batch.events import Handler, message, queue_handler
+from hookline.core.errors import NotFound
+from hookline.core.ports import Ports
+from hookline.core.records import Job, Model, Volume
+from hookline.core.topology import FINISH, PLAN, SHARDS
+
+MESSAGES_AT_ONCE = 500
+
+
+def build(ports: Ports) -> Handler:
+    """The handler of plan messages: {"tenant", "job_id"}."""
+    return queue_handler(ports, PLAN, partial(plan, ports))
+
+
+def plan(ports: Ports, tenant: str, job_id: int) -> None:
+    """Bring the job from Received to its workers. Repeating it changes nothing but messages."""
+    job = jobs.load(ports.catalog, tenant, job_id)
+    if job is not None and job.status == "Received":
+        jobs.or_fail(ports, job, partial(_freeze, ports, job))
+        job = jobs.load(ports.catalog, tenant, job_id)
+    if job is not None and not job.has_ended:
+        _call(ports, job)
+
+
+def _freeze(ports: Ports, job: Job) -> None:
+    frozen = manifest.freeze(ports, job, _volume(ports, job))
+    counts = shards.store(ports.catalog, frozen)
+
+    def step(found: Job) -> Job | None:
+        if found.status != "Received":
+            return None
+        return jobs.changed(found, ports.clock(), status="Queued", **counts._asdict())
+
+    jobs.advance(ports, job, step)
+
+
+def _volume(ports: Ports, job: Job) -> Volume:
+    if ports.catalog.get(Model, job.tenant, job.model_id) is None:
+        raise NotFound.of("model", job.model_id)
+    volume = ports.catalog.get(Volume, job.tenant, job.volume_id)
+    if volume is None:
+        raise NotFound.of("volume", job.volume_id)
+    return volume
+
+
+def _call(ports: Ports, job: Job) -> None:
+    """Send what the job waits for: a message per shard, or one to finish it."""
+    if job.shards == 0 or job.status == "Stopping":
+        ports.queue.send(FINISH, [message(job.tenant, job.id)])
+        return
+    open_shards = (shard for shard in shards.of_job(ports.catalog, job) if not shard.is_done)
+    bodies = (message(job.tenant, job.id, index=shard.index) for shard in open_shards)
+    while some := list(islice(bodies, MESSAGES_AT_ONCE)):
+        ports.queue.send(SHARDS, some)

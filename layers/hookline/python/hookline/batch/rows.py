@@ -1,0 +1,122 @@
+"""Make the rows of one shard: read, predict, and say for every file what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from hookline.batch.journal import Journal
+from hookline.batch.manifest import Entry
+from hookline.batch.parts import Row, RowError
+from hookline.batch.reading import Loaded, Reader, load
+from hookline.batch.session import Session
+from hookline.batch.watch import Watch
+from hookline.core.errors import HookCrashed, HooklineError, InvalidOutput
+from hookline.core.names import mime_type_of
+from hookline.runtime.items import Answer, Item, Outcome
+
+MAX_OUTPUT_BYTES = 16 * 1024 * 1024
+CAREFUL_FROM = 3  # the attempt from which on files are taken one by one
+MAX_ATTEMPTS = 25
+
+
+class Rows:
+    """Fills a journal with the rows of its shard, as far as the watch lets it."""
+
+    def __init__(self, session: Session, reader: Reader, journal: Journal, watch: Watch) -> None:
+        self._session, self._reader = session, reader
+        self._journal, self._watch = journal, watch
+
+    def fill(self, entries: Sequence[Entry], attempt: int) -> None:
+        """Add a row per entry, in order, after those that an earlier attempt saved.
+
+        Raise retryable errors of the storage, and what ends the job.
+        """
+        left = entries[len(self._journal.rows) :]
+        if attempt > MAX_ATTEMPTS:
+            self._journal.rows += [_given_up(entry) for entry in left]
+        elif attempt >= CAREFUL_FROM:
+            self._one_by_one(left)
+        else:
+            self._in_batches(left)
+
+    def _in_batches(self, entries: Sequence[Entry]) -> None:
+        source, most = self._session.source, lambda: self._session.pace.items
+        for batch in self._reader.batches(source, entries, most):
+            if not self._watch.may_go_on():
+                return
+            self._predict(batch)
+
+    def _one_by_one(self, entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            if not self._watch.may_go_on():
+                return
+            if self._journal.accuse(entry.index):
+                with self._acquitted():
+                    self._predict([load(self._session.source, entry)])
+            else:
+                self._journal.rows.append(row_of(entry, _deadly()))
+
+    @contextmanager
+    def _acquitted(self) -> Iterator[None]:
+        """The file in hand is not to blame for an error that may pass."""
+        try:
+            yield
+        except HooklineError:
+            self._journal.save()
+            raise
+
+    def _predict(self, batch: Sequence[Loaded]) -> None:
+        items = [item_of(file.entry, file.body) for file in batch if isinstance(file.body, bytes)]
+        outcomes = self._session.run(items, self._watch.may_go_on)
+        for entry, body in batch:
+            outcome = next(outcomes, None) if isinstance(body, bytes) else body
+            if outcome is None:
+                return  # the watch ended the run
+            self._journal.rows.append(row_of(entry, outcome))
+
+
+def item_of(entry: Entry, body: bytes) -> Item:
+    """The file as the pipeline takes it."""
+    return Item(body=body, mime_type=mime_type_of(entry.name), name=entry.name)
+
+
+def row_of(entry: Entry, outcome: Outcome) -> Row:
+    """The row of a file; an output that is no text of a bearable size is an error."""
+    output = _text(outcome.body) if isinstance(outcome, Answer) else outcome
+    if isinstance(output, HooklineError):
+        return Row(index=entry.index, name=entry.name, error=RowError.of(output))
+    return Row(index=entry.index, name=entry.name, output=output)
+
+
+def _text(body: bytes) -> str | InvalidOutput:
+    if len(body) > MAX_OUTPUT_BYTES:
+        return InvalidOutput(
+            f"The output has {len(body)} bytes.",
+            why=f"A cell of the results has at most {MAX_OUTPUT_BYTES} bytes.",
+            hint="Return less in postprocess.",
+        )
+    try:
+        return body.decode()
+    except UnicodeDecodeError as error:
+        return InvalidOutput(
+            "The output is not UTF-8 text.",
+            why=f"Byte {error.start} is wrong.",
+            hint="Return text in postprocess; encode bytes as base64.",
+        )
+
+
+def _deadly() -> HookCrashed:
+    return HookCrashed(
+        "The worker ended each time it took this file.",
+        hint="Try this file with `hookline run`; the other files were predicted.",
+    )
+
+
+def _given_up(entry: Entry) -> Row:
+    error = HooklineError(
+        f"The worker gave up after {MAX_ATTEMPTS} attempts.",
+        why="Each attempt ended before this file had a result.",
+        hint="The log of the platform says why; then run the batch again.",
+    )
+    return row_of(entry, error)

@@ -1,0 +1,128 @@
+"""The engine of one job: opened when first needed, opened again when the user's code killed it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
+
+from hookline.batch.manifest import Source
+from hookline.core.errors import HookCrashed, HooklineError, ModelLoadFailed, NotFound
+from hookline.core.ports import Ports
+from hookline.core.records import Job, Model, Volume
+from hookline.runtime.engine import EngineDied
+from hookline.runtime.items import Item, Outcome
+
+MAX_BATCH_ITEMS = 32
+BATCH_S = 1.0  # between batches a worker looks whether the job stops
+FILE_TIMEOUT_S = 60.0  # as long as a request to a stream may take
+
+
+class Engine(Protocol):
+    """The pipeline in a process of its own. `run` raises EngineDied when it ends or hangs."""
+
+    def run(self, items: Sequence[Item], timeout_s: float) -> list[Outcome]: ...
+
+    def close(self) -> None: ...
+
+
+OpenEngine = Callable[[Job, Model], Engine]
+"""Stage and start. Raise a HooklineError that says why the user's model or code cannot load."""
+
+
+class Pace:
+    """How many files go to the engine at once: as many as take about BATCH_S."""
+
+    def __init__(self) -> None:
+        self.items = 1
+
+    def note(self, items: int, seconds: float) -> None:
+        if seconds > BATCH_S:
+            self.items = max(1, items // 2)
+        elif seconds < BATCH_S / 2 and items >= self.items:
+            self.items = min(MAX_BATCH_ITEMS, items * 2)
+
+
+class Session:
+    """What a worker keeps between the shards of one job."""
+
+    def __init__(
+        self, job: Job, model: Model, source: Source, open_engine: OpenEngine, timeout_s: float
+    ) -> None:
+        self.job, self.source, self.pace = job, source, Pace()
+        self._model, self._open, self._timeout_s = model, open_engine, timeout_s
+        self._engine: Engine | None = None
+
+    @classmethod
+    def of(
+        cls, ports: Ports, job: Job, open_engine: OpenEngine, timeout_s: float = FILE_TIMEOUT_S
+    ) -> Session:
+        """Raise NotFound when the model or the volume is gone."""
+        model = ports.catalog.get(Model, job.tenant, job.model_id)
+        if model is None:
+            raise NotFound.of("model", job.model_id)
+        volume = ports.catalog.get(Volume, job.tenant, job.volume_id)
+        if volume is None:
+            raise NotFound.of("volume", job.volume_id)
+        return cls(job, model, Source.of(ports, volume), open_engine, timeout_s)
+
+    def serves(self, job: Job) -> bool:
+        return (self.job.tenant, self.job.id) == (job.tenant, job.id)
+
+    def run(self, items: Sequence[Item], may_go_on: Callable[[], bool]) -> Iterator[Outcome]:
+        """One outcome per item, in order; fewer when `may_go_on` turns false between two calls.
+
+        When a batch kills the engine its items run one by one, so that only the culprit fails:
+        that costs two engines for one bad file, halving the batch would cost one per halving.
+        Raise what `open_engine` raises.
+        """
+        try:
+            outcomes = self._timed(items)
+        except EngineDied as died:
+            self.close()
+            self.pace = Pace()
+            if len(items) == 1:
+                yield _crashed(died)
+                return
+        else:
+            yield from outcomes
+            return
+        for item in items:
+            if not may_go_on():
+                return
+            yield from self.run([item], may_go_on)
+
+    def close(self) -> None:
+        """End the engine; the next run opens another."""
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            engine.close()
+
+    def _timed(self, items: Sequence[Item]) -> Sequence[Outcome]:
+        if not items:
+            return []
+        engine = self._opened()
+        began = time.monotonic()
+        outcomes = engine.run(items, self._timeout_s)
+        self.pace.note(len(items), time.monotonic() - began)
+        if len(outcomes) != len(items):
+            raise HooklineError(f"The engine gave {len(outcomes)} outcomes for {len(items)} files.")
+        return outcomes
+
+    def _opened(self) -> Engine:
+        if self._engine is None:
+            try:
+                self._engine = self._open(self.job, self._model)
+            except EngineDied as died:
+                raise ModelLoadFailed(
+                    "The engine died while it loaded the model and the hooks.", why=str(died)
+                ) from died
+        return self._engine
+
+
+def _crashed(died: EngineDied) -> HookCrashed:
+    return HookCrashed(
+        "The process that ran the hooks on this file ended or hung.",
+        why=str(died),
+        hint="Try this file with `hookline run`; the other files were predicted.",
+    )

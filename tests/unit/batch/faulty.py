@@ -1,0 +1,113 @@
+"""Ports whose n-th call goes wrong, in the ways that calls go wrong."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from typing import Any, Literal
+
+from hookline.core.errors import Unavailable
+from hookline.core.ports import BlobWriter, Ports
+from tests.fakes import FakeClock
+
+Mode = Literal["refused", "unknown", "killed before", "killed after", "repeated", "late"]
+MODES: tuple[Mode, ...] = (
+    "refused",
+    "unknown",
+    "killed before",
+    "killed after",
+    "repeated",
+    "late",
+)
+
+LATE_S = 61  # past every lease of a worker
+
+_ONCE = ("__enter__", "write", "__exit__")  # steps of one stream, which no client repeats
+
+
+class Killed(BaseException):
+    """Ends a process as SIGKILL does: nothing is caught, nothing is acked."""
+
+
+class Fault:
+    """Counts calls from 1; those in `modes` go wrong.
+
+    refused: an error, no effect. unknown: an error after the effect. killed: the process ends
+    before or after the effect. repeated: the call is made twice and the second answer counts, as
+    when a client retries on its own. late: a lease ends before the call.
+    """
+
+    def __init__(self, modes: Mapping[int, Mode], clock: FakeClock) -> None:
+        self._modes, self._clock = modes, clock
+        self._lock = threading.Lock()
+        self.calls = 0
+
+    @property
+    def has_fired(self) -> bool:
+        return self.calls >= max(self._modes, default=0)
+
+    def on(self, ports: Ports) -> Ports:
+        """The same ports, with this fault in all their calls."""
+        return replace(
+            ports,
+            catalog=_faulty(ports.catalog, self),
+            blobs=_faulty(ports.blobs, self),
+            queue=_faulty(ports.queue, self),
+        )
+
+    def call(self, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        with self._lock:
+            self.calls += 1
+            mode = self._modes.get(self.calls, "")
+        self._before(mode)
+        answer = method(*args, **kwargs)
+        if mode == "repeated" and method.__name__ not in _ONCE:
+            _forget(answer)
+            answer = method(*args, **kwargs)
+        if mode in ("unknown", "killed after"):
+            _forget(answer)
+            raise Killed if mode == "killed after" else Unavailable("There was no answer.")
+        return answer
+
+    def _before(self, mode: str) -> None:
+        if mode == "refused":
+            raise Unavailable("The storage is busy.")
+        if mode == "killed before":
+            raise Killed
+        if mode == "late":
+            self._clock.advance(LATE_S)
+
+
+def _forget(answer: Any) -> None:
+    """Nobody will use it; a file must be closed all the same."""
+    if hasattr(answer, "close"):
+        answer.close()
+
+
+def _faulty(port: Any, fault: Fault) -> Any:
+    return _Faulty(port, fault)
+
+
+class _Faulty:
+    def __init__(self, port: Any, fault: Fault) -> None:
+        self._port, self._fault = port, fault
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        method = getattr(self._port, name)
+        if name == "writer":
+            return self._writer
+        return lambda *args, **kwargs: self._fault.call(method, *args, **kwargs)
+
+    @contextmanager
+    def _writer(self, key: str) -> Iterator[BlobWriter]:
+        """Opening, each piece and publishing are calls of their own."""
+        blob: AbstractContextManager[BlobWriter] = self._port.writer(key)
+        opened = self._fault.call(blob.__enter__)
+        try:
+            yield _Faulty(opened, self._fault)
+        except BaseException as error:
+            blob.__exit__(type(error), error, error.__traceback__)
+            raise
+        self._fault.call(blob.__exit__, None, None, None)

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from hookline.core.records import Shard, number
+from hookline.core.topology import FINISH, PLAN, SHARDS
+from tests.invariants import check_job, check_moves
+from tests.unit.batch.world import TENANT, World
+
+FILES = {f"{n:03}": b"x" for n in range(40)}
+
+
+def waiting(world: World, queue: str) -> list[dict[str, object]]:
+    return [json.loads(lease.body) for lease in world.ports.queue.receive(queue, 10, lease_s=60)]
+
+
+def test_a_plan_freezes_the_job_and_calls_the_workers(world: World) -> None:
+    world.submit(FILES)
+
+    world.plan()
+
+    job = world.job()
+    assert (job.status, job.total, job.shards) == ("Queued", 40, 3)
+    assert [(shard.first, shard.count) for shard in world.shards()] == [(0, 16), (16, 16), (32, 8)]
+    assert waiting(world, SHARDS) == [
+        {"tenant": TENANT, "job_id": 21, "index": index} for index in range(3)
+    ]
+
+
+def test_a_second_plan_message_only_repeats_the_calls(world: World) -> None:
+    world.submit(FILES)
+    world.plan()
+    before = (world.job(), world.shards())
+    world.ports.queue.send(PLAN, [b'{"tenant": "acme", "job_id": 21}'])
+
+    world.plan()
+
+    assert (world.job(), world.shards()) == before
+    assert len(waiting(world, SHARDS)) == 6
+
+
+def test_a_plan_that_finds_some_records_makes_the_others(world: World) -> None:
+    world.submit(FILES)
+    made = Shard(tenant=TENANT, job_id=21, index=1, first=16, count=16)
+    world.ports.catalog.put(made)
+
+    world.plan()
+
+    assert [shard.key for shard in world.shards()] == [
+        f"{number(21)}/{number(index)}" for index in range(3)
+    ]
+
+
+def test_an_empty_volume_completes_at_once_with_an_empty_csv(world: World) -> None:
+    world.submit({})
+
+    job = world.settle()
+
+    assert (job.status, job.total, job.results_size_bytes) == ("Completed", 0, 0)
+    check_job(world.ports, job, [])
+    check_moves(world.recorder.jobs)
+
+
+def test_a_job_without_its_model_fails(world: World) -> None:
+    world.volume(FILES)
+    world.submit()
+
+    world.plan()
+
+    job = world.job()
+    assert job.status == "Failed"
+    assert job.failure is not None
+    assert (job.failure.code, job.failure.message[:20]) == ("not_found", "There is no model 2.")
+    assert waiting(world, SHARDS) == []
+
+
+def test_a_job_without_its_volume_fails(world: World) -> None:
+    world.model()
+    world.submit()
+
+    world.plan()
+
+    failure = world.job().failure
+    assert failure is not None
+    assert failure.message.startswith("There is no volume 56.")
+
+
+def test_a_job_whose_linked_folder_is_gone_fails(world: World, tmp_path: Path) -> None:
+    world.volume({}, link=(tmp_path / "gone").as_uri())
+    world.model()
+    world.submit()
+
+    world.plan()
+
+    failure = world.job().failure
+    assert failure is not None
+    assert failure.code == "not_found"
+
+
+def test_a_job_stopped_before_its_plan_is_handed_to_the_finisher(world: World) -> None:
+    world.submit(FILES)
+    world.ports.catalog.put(world.job().changed(status="Stopping"))
+
+    world.plan()
+
+    assert world.shards() == []
+    assert waiting(world, SHARDS) == []
+    assert len(waiting(world, FINISH)) == 1
+
+
+def test_plans_of_jobs_that_ended_or_never_were_do_nothing(world: World) -> None:
+    world.submit(FILES)
+    world.ports.catalog.put(world.job().changed(status="Stopped"))
+    world.ports.queue.send(PLAN, [b'{"tenant": "acme", "job_id": 22}'])
+
+    assert world.plan() == 2
+    assert world.shards() == []
+    assert waiting(world, SHARDS) == waiting(world, FINISH) == []

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import msgspec
+
+from hookline.batch import parts
+from hookline.batch.journal import MAX_STRIKES, Journal
+from hookline.batch.manifest import Entry
+from hookline.batch.parts import Counts, Row
+from hookline.batch.rows import row_of
+from hookline.core.errors import HookFailed
+from hookline.core.ports import Ports
+from hookline.core.records import Shard
+from hookline.runtime.items import Answer
+
+ENTRY = Entry(index=3, name="a.png", size_bytes=1, etag="")
+
+
+def shard(attempt: int = 1) -> Shard:
+    return Shard(tenant="acme", job_id=21, index=0, first=0, count=2, attempt=attempt)
+
+
+def test_a_part_has_the_documented_lines() -> None:
+    rows = [
+        row_of(ENTRY, Answer(b"1", "text/plain")),
+        row_of(ENTRY, HookFailed("It broke.", why="Too small.")),
+    ]
+
+    assert [msgspec.json.decode(line) for line in parts.encoded(rows).splitlines()] == [
+        {"i": 3, "name": "a.png", "output": "1"},
+        {
+            "i": 3,
+            "name": "a.png",
+            "error": {"code": "hook_failed", "message": "It broke. Too small."},
+        },
+    ]
+
+
+def test_an_empty_output_is_an_output() -> None:
+    row = row_of(ENTRY, Answer(b"", "text/plain"))
+
+    assert (row.output, parts.count([row])) == ("", Counts(1, 0))
+
+
+def test_a_message_that_no_file_could_hold_is_cut_and_made_valid() -> None:
+    row = row_of(ENTRY, HookFailed("\ud800" + "x" * 1_000_000))
+
+    assert row.error is not None
+    assert row.error.message.startswith("?xx")
+    assert len(parts.encoded([row])) < 3000
+
+
+def test_the_first_part_is_the_part(ports: Ports) -> None:
+    mine, late = [Row(0, "a", "1"), Row(1, "b", "2")], [Row(0, "a", "9")]
+
+    assert parts.write(ports.blobs, shard(), mine) == (2, 0)
+    assert parts.write(ports.blobs, shard(), late) == (2, 0)
+    assert parts.stored(ports.blobs, shard()) == (2, 0)
+
+
+def test_there_is_no_part_before_it_is_written(ports: Ports) -> None:
+    assert parts.stored(ports.blobs, shard()) is None
+
+
+def test_a_journal_hands_rows_to_the_next_attempt(ports: Ports) -> None:
+    journal = Journal.open(ports.blobs, shard())
+    journal.rows.append(Row(0, "a", "1"))
+    journal.save()
+
+    assert Journal.open(ports.blobs, shard(attempt=2)).rows == [Row(0, "a", "1")]
+
+    journal.discard()
+    assert Journal.open(ports.blobs, shard(attempt=3)).rows == []
+
+
+def test_a_file_is_accused_when_it_was_the_last_word_of_two_attempts(ports: Ports) -> None:
+    for attempt in range(MAX_STRIKES):
+        assert Journal.open(ports.blobs, shard(attempt=attempt + 3)).accuse(1)
+    last = Journal.open(ports.blobs, shard(attempt=9))
+
+    assert not last.accuse(1)
+    assert last.accuse(0)
+
+
+def test_a_saved_journal_suspects_nobody(ports: Ports) -> None:
+    for attempt in range(5):
+        journal = Journal.open(ports.blobs, shard(attempt=attempt + 3))
+        assert journal.accuse(1)
+        journal.save()
