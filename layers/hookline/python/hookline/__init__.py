@@ -1,4 +1,20 @@
 """hookline: an inference cloud you own."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hookline.client.client import Client
+
 __version__ = "0.1.0"
-__all__ = ["__version__"]
+__all__ = ["Client", "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    """Load the client when it is first asked for: `import hookline` stays cheap."""
+    if name == "Client":
+        from hookline.client.client import Client  # noqa: PLC0415 - lazy is the point
+
+        return Client
+    raise AttributeError(f"module 'hookline' has no attribute {name!r}")

@@ -1,0 +1,149 @@
+"""`hookline batch`: predict, list, show, watch, stop, results."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hookline.cli import exits
+from hookline.cli.command import Group
+from hookline.cli.options import ID, serving, with_output, with_serving, with_wait
+from hookline.cli.shell import Shell, pass_shell
+from hookline.core.errors import Conflict
+
+if TYPE_CHECKING:
+    from hookline.client.views import Job, Results
+
+LISTED = ("id", "model_id", "volume_id", "status", "done", "total", "failed", "created_at")
+ENDED = ("id", "status", "succeeded", "failed", "total")
+
+
+@click.group("batch", cls=Group)
+def batch_command() -> None:
+    """Predict whole volumes into one CSV."""
+
+
+@batch_command.command(
+    "predict",
+    examples=(
+        "hookline batch predict 2 56",
+        "hookline batch predict 2 56 -f hooks.zip --formatter classification --wait",
+    ),
+)
+@click.argument("model_id", type=ID)
+@click.argument("volume_id", type=ID)
+@with_serving
+@with_wait
+@with_output
+@pass_shell
+def predict(
+    shell: Shell,
+    /,
+    model_id: int,
+    volume_id: int,
+    *,
+    is_waiting: bool,
+    timeout_s: float,
+    **given: Any,
+) -> None:
+    """Predict every file of a volume; the results are one CSV, a row for each file.
+
+    With --wait the exit code is 10 when some rows failed.
+    """
+    with shell.client() as cloud:
+        job = cloud.start_batch(model_id, volume_id, **serving(given))
+        if not is_waiting:
+            shell.show(job, ("id", "status"))
+            return
+        from hookline.cli.waiting import wait_for_job  # noqa: PLC0415 - help needs none
+
+        _end(shell, wait_for_job(cloud, job.id, timeout_s))
+
+
+@batch_command.command("list", examples=("hookline batch list", "hookline batch list -o jsonl"))
+@with_output
+@pass_shell
+def list_(shell: Shell, /) -> None:
+    """List the jobs and how far they are."""
+    with shell.client() as cloud:
+        shell.show_all(cloud.batches(), LISTED, seed=("id", "model_id", "status"))
+
+
+@batch_command.command(
+    "show", examples=("hookline batch show 21", "hookline batch show 21 -o json")
+)
+@click.argument("job_id", type=ID)
+@with_output
+@pass_shell
+def show(shell: Shell, /, job_id: int) -> None:
+    """Show a job."""
+    with shell.client() as cloud:
+        shell.show(cloud.batch(job_id))
+
+
+@batch_command.command(
+    "watch", examples=("hookline batch watch 21", "hookline batch watch 21 -o json")
+)
+@click.argument("job_id", type=ID)
+@with_output
+@pass_shell
+def watch(shell: Shell, /, job_id: int) -> None:
+    """Show how far a job is until it ends; Ctrl-C leaves it running.
+
+    The exit code is 10 when some rows failed, 8 when the job failed as a whole.
+    """
+    from hookline.cli.waiting import wait_for_job  # noqa: PLC0415 - help needs none
+
+    with shell.client() as cloud:
+        _end(shell, wait_for_job(cloud, job_id))
+
+
+@batch_command.command(
+    "stop", examples=("hookline batch stop 21", "hookline batch stop 21 -o json")
+)
+@click.argument("job_id", type=ID)
+@with_output
+@pass_shell
+def stop(shell: Shell, /, job_id: int) -> None:
+    """Stop a job between two files; the rows that are done can be downloaded with --partial."""
+    with shell.client() as cloud:
+        shell.show(cloud.stop_batch(job_id), ("id", "status"))
+
+
+@batch_command.command(
+    "results",
+    examples=("hookline batch results 21", "hookline batch results 21 -O results.csv"),
+)
+@click.argument("job_id", type=ID)
+@click.option("-O", "--output-file", metavar="FILE", help="Write here, whole or not at all.")
+@click.option("--partial", is_flag=True, help="Accept the rows of a job that was stopped.")
+@pass_shell
+def results(shell: Shell, /, job_id: int, output_file: str | None, *, partial: bool) -> None:
+    """Print the CSV of a job: the path of each file, and its output."""
+    with shell.client() as cloud:
+        found = cloud.results(job_id)
+        _check_whole(found, is_partial_fine=partial or shell.is_seed)
+        if output_file:
+            cloud.save(found, output_file)
+            return
+        for chunk in cloud.download(found):
+            sys.stdout.buffer.write(chunk)
+        sys.stdout.buffer.flush()
+
+
+def _check_whole(found: Results, *, is_partial_fine: bool) -> None:
+    if not found.is_partial:
+        return
+    sentence = f"Job {found.id} was stopped: its results are not of every file."
+    if not is_partial_fine:
+        raise Conflict(sentence, hint="Take what there is with --partial.")
+    exits.say(sentence)
+
+
+def _end(shell: Shell, job: Job) -> None:
+    from hookline.cli.waiting import exit_code_of  # noqa: PLC0415 - help needs none
+
+    shell.show(job, ENDED)
+    sys.exit(exit_code_of(job))

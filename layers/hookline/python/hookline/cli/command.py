@@ -1,0 +1,108 @@
+"""What hookline's commands share: examples first in the help, lazy groups, one outermost edge."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from importlib import import_module
+from typing import Any, cast
+
+import click
+
+from hookline.cli import exits
+from hookline.cli.shell import Shell, cloud_options
+
+
+class Command(click.Command):
+    """A command whose help begins with examples; it takes the options that choose a cloud."""
+
+    def __init__(self, *args: Any, examples: Sequence[str] = (), **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.examples = tuple(examples)
+        self.params += cloud_options()
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        if self.examples:
+            with formatter.section("Examples"):
+                for example in self.examples:
+                    formatter.write(f"{'':>{formatter.current_indent}}{example}\n")
+        super().format_help_text(ctx, formatter)
+
+
+class Group(click.Group):
+    """Commands of one noun. An unknown verb gets the nearest; ncloud's short forms are known."""
+
+    command_class = Command
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        found = super().get_command(ctx, cmd_name)
+        if found is None and (shell := ctx.find_object(Shell)):
+            for full_name in shell.aliases.get(cmd_name, ()):
+                found = found or super().get_command(ctx, full_name)
+        return found
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
+            near = get_close_matches(args[0], self.list_commands(ctx), n=1)
+            mend = f"Did you mean {near[0]}?" if near else f"See {ctx.command_path} --help."
+            raise click.UsageError(f"There is no command {args[0]!r}. {mend}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+class LazyGroup(Group):
+    """The root: `places` maps a command to its module and its one-line help.
+
+    A module is imported when its command is called, so that --help and the other commands do not
+    pay for it.
+    """
+
+    def __init__(self, *args: Any, places: Mapping[str, tuple[str, str]], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.places = dict(places)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(self.places)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        names = (cmd_name, *self._aliases(ctx).get(cmd_name, ()))
+        name = next((name for name in names if name in self.places), None)
+        if name is None:
+            return None
+        module = import_module(f"hookline.cli.{self.places[name][0]}")
+        return cast("click.Command", getattr(module, f"{name}_command"))
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, place[1]) for name, place in self.places.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            try:
+                return super().invoke(ctx)
+            finally:
+                sys.stdout.flush()
+        except BrokenPipeError as gone:
+            raise exits.ReaderGone from gone
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run one command line and exit with the code that its end stands for."""
+        extra["standalone_mode"] = False
+        code: object = exits.OK
+        try:
+            code = super().main(*args, **extra)
+        except (click.exceptions.ClickException, click.Abort, exits.ReaderGone) as error:
+            code = exits.report(error, is_debugging=False)
+        except Exception as error:  # noqa: BLE001 - the outermost edge: a person sees a sentence
+            code = exits.report(error, is_debugging=_is_debugging(extra.get("obj")))
+        sys.exit(code if isinstance(code, int) else exits.OK)
+
+    def _aliases(self, ctx: click.Context) -> Mapping[str, tuple[str, ...]]:
+        shell = ctx.find_object(Shell)
+        return shell.aliases if shell else {}
+
+
+def _is_debugging(shell: Shell | None) -> bool:
+    return shell is not None and shell.is_debugging

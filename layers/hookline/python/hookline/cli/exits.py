@@ -1,0 +1,98 @@
+"""How a command ends: the exit code of every error, and its sentences on stderr.
+
+0 ok · 1 other · 2 usage · 3 not found · 4 not allowed · 5 conflict · 6 invalid input ·
+7 throttled · 8 server or model failed · 9 too late · 10 some rows failed · 130 interrupted
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import textwrap
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+from hookline.core.errors import HooklineError
+
+OK, OTHER, USAGE, NOT_FOUND, SERVER, LATE, FAILED_ROWS = 0, 1, 2, 3, 8, 9, 10
+INTERRUPTED = 130
+BY_CODE = {"bad_request": USAGE, "idempotency_mismatch": 5}
+BY_STATUS = {401: 4, 403: 4, 404: NOT_FOUND, 409: 5, 413: 6, 415: 6, 422: 6, 429: 7, 504: LATE}
+
+
+class Interrupted(Exception):
+    """Ctrl-C during something that has a word to say about it."""
+
+
+class ReaderGone(Exception):
+    """Whoever reads our output has stopped; that is no failure of ours."""
+
+
+@contextmanager
+def on_interrupt(sentence: str) -> Iterator[None]:
+    """Say `sentence` when the block is stopped with Ctrl-C."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        raise Interrupted(sentence) from stop
+
+
+def code_of(error: HooklineError) -> int:
+    """The exit code that stands for an error."""
+    return BY_CODE.get(error.code) or BY_STATUS.get(error.status, SERVER)
+
+
+def report(error: BaseException, *, is_debugging: bool, about: str = "") -> int:
+    """Tell a person what went wrong (with `about`), the hint last; answer the exit code."""
+    if is_debugging:
+        traceback.print_exception(error)
+    if isinstance(error, ReaderGone):
+        _stop_writing()
+        return OK
+    if isinstance(error, click.exceptions.Exit):
+        return error.exit_code
+    if isinstance(error, click.ClickException):
+        error.show()
+        return error.exit_code
+    if isinstance(error, Interrupted | click.Abort | KeyboardInterrupt):
+        say(str(error) or "Interrupted.")
+        return INTERRUPTED
+    if isinstance(error, HooklineError):
+        _explain(error, about)
+        return code_of(error)
+    return _unforeseen(error)
+
+
+def say(sentence: str) -> None:
+    """Everything that is not data goes to stderr."""
+    click.echo(sentence, err=True)
+
+
+def _explain(error: HooklineError, about: str) -> None:
+    start = f"Error: {about}:" if about else "Error:"
+    say(" ".join(part for part in (start, error.what, error.why) if part))
+    if error.trace:
+        say(textwrap.indent(error.trace.rstrip(), "  "))
+    if error.hint:
+        say(f"Hint: {error.hint}")
+
+
+def _unforeseen(error: BaseException) -> int:
+    if isinstance(error, OSError):
+        place = f"{error.filename}: " if error.filename else ""
+        say(f"Error: {place}{error.strerror or error}.")
+        return NOT_FOUND if isinstance(error, FileNotFoundError) else OTHER
+    say(f"Error: {type(error).__name__}: {error}. This is a fault of hookline.")
+    say("Hint: HOOKLINE_LOG_LEVEL=DEBUG shows where; please report it with that.")
+    return OTHER
+
+
+def _stop_writing() -> None:
+    """Point stdout at nothing, so that the flush at exit does not complain."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError):  # stdout is not a file of the system
+        return

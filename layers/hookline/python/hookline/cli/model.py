@@ -1,0 +1,138 @@
+"""`hookline model`: import, list, show, delete, deploy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from hookline.cli import exits
+from hookline.cli.command import Group
+from hookline.cli.options import ID, serving, with_output, with_serving, with_wait
+from hookline.cli.preparing import preparation, whole_numbers, with_model_options
+from hookline.cli.progress import progress
+from hookline.cli.shell import Shell, pass_shell
+
+DEPLOYED = ("id", "presigned_token", "status")
+LISTED = ("id", "name", "format", "status", "size_bytes", "created_at")
+
+
+@click.group("model", cls=Group)
+def model_command() -> None:
+    """Import, list and deploy models."""
+
+
+@model_command.command(
+    "import",
+    examples=(
+        "hookline model import digits.onnx --name digits",
+        "hookline model import ./resnet --name resnet --labels imagenet.txt --scale 0.0039",
+    ),
+)
+@click.argument("file_or_dir")
+@click.option("--name", required=True, help="What to call it.")
+@with_model_options
+@click.option(
+    "--input-shape",
+    callback=whole_numbers,
+    metavar="N,N,...",
+    help="Fixes the variable dimensions of the first input.",
+)
+@with_output
+@pass_shell
+def import_(shell: Shell, /, file_or_dir: str, name: str, **given: Any) -> None:
+    """Upload a model and make it ready to deploy.
+
+    FILE_OR_DIR is an ONNX file, or a folder with one and perhaps labels.txt or labels.json.
+    """
+    from hookline.cli.modelfiles import find_model  # noqa: PLC0415 - help needs none
+
+    found = find_model(file_or_dir, given["labels"])
+    sent_bytes, total_bytes = 0, found.path.stat().st_size
+    with shell.client() as cloud, progress(f"Uploading {found.path.name}", "bytes") as bar:
+
+        def on_bytes(count: int) -> None:
+            nonlocal sent_bytes
+            sent_bytes += count
+            bar.show(sent_bytes, total_bytes)
+
+        model = cloud.import_model(
+            found.path,
+            name,
+            labels=found.labels,
+            preparation=preparation(given),
+            input_shape=given["input_shape"] or (),
+            on_bytes=on_bytes,
+        )
+    shell.show(model, ("id", "name", "format", "status"))
+
+
+@model_command.command("list", examples=("hookline model list", "hookline model list -o json"))
+@with_output
+@pass_shell
+def list_(shell: Shell, /) -> None:
+    """List the models."""
+    with shell.client() as cloud:
+        shell.show_all(cloud.models(), LISTED)
+
+
+@model_command.command("show", examples=("hookline model show 2", "hookline model show 2 -o json"))
+@click.argument("model_id", type=ID)
+@with_output
+@pass_shell
+def show(shell: Shell, /, model_id: int) -> None:
+    """Show a model: its inputs, outputs and labels."""
+    with shell.client() as cloud:
+        shell.show(cloud.model(model_id))
+
+
+@model_command.command(
+    "delete", examples=("hookline model delete 2", "hookline model delete 2 --profile staging")
+)
+@click.argument("model_id", type=ID)
+@pass_shell
+def delete(shell: Shell, /, model_id: int) -> None:
+    """Delete a model that no stream, unfinished job or trigger uses."""
+    with shell.client() as cloud:
+        cloud.delete_model(model_id)
+    exits.say(f"Deleted model {model_id}.")
+
+
+@model_command.command(
+    "deploy",
+    examples=(
+        "hookline model deploy 2 --wait",
+        """hookline model deploy 2 -f hooks.zip --formatter classification -a '{"num_preds": 3}'""",
+    ),
+)
+@click.argument("model_id", type=ID)
+@with_serving
+@click.option("--replicas", type=click.IntRange(min=1), metavar="N", help="Processes that answer.")
+@with_wait
+@with_output
+@pass_shell
+def deploy(
+    shell: Shell,
+    /,
+    model_id: int,
+    replicas: int | None,
+    *,
+    is_waiting: bool,
+    timeout_s: float,
+    **given: Any,
+) -> None:
+    """Start a stream of a model and print its presigned token.
+
+    The token is shown once: it is what `stream predict` and HTTP callers send.
+    """
+    import msgspec  # noqa: PLC0415 - help needs none
+
+    from hookline.cli.waiting import wait_for_stream  # noqa: PLC0415 - help needs none
+
+    with shell.client() as cloud:
+        deployed = cloud.deploy(model_id, replicas=replicas, **serving(given))
+        if not is_waiting:
+            shell.show(deployed, DEPLOYED)
+            return
+        stream = wait_for_stream(cloud, deployed, timeout_s)
+    shell.show(msgspec.structs.replace(deployed, status=stream.status), DEPLOYED)

@@ -1,0 +1,121 @@
+"""Options that several commands share, and what they become for the client."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from hookline.cli.shell import output_option
+
+if TYPE_CHECKING:
+    from hookline.client.client import Serving
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+ID = click.IntRange(min=1)
+WAIT_S = 300.0
+
+
+def with_output(function: F) -> F:
+    """Add -o to a command that prints data."""
+    parameters = function.__dict__.setdefault("__click_params__", [])
+    parameters.append(output_option())
+    return function
+
+
+def with_wait(function: F) -> F:
+    """Add --wait and --timeout."""
+    late = click.option(
+        "--timeout",
+        "timeout_s",
+        type=click.FloatRange(min=0),
+        default=WAIT_S,
+        show_default=True,
+        metavar="SECONDS",
+        help="How long --wait may take; then the exit code is 9.",
+    )
+    wait = click.option("--wait", "is_waiting", is_flag=True, help="Return when it is decided.")
+    return wait(late(function))
+
+
+def with_serving(function: F) -> F:
+    """Add the options that say how a model answers; `serving` reads them."""
+    for option in reversed(_SERVING):
+        function = option(function)
+    return function
+
+
+def with_formatter(function: F) -> F:
+    """Add --formatter and --formatter-args."""
+    for option in reversed(_FORMATTER):
+        function = option(function)
+    return function
+
+
+def serving(values: dict[str, Any]) -> Serving:
+    """What the shared options say, without those that were not given."""
+    given = {name: value for name, value in values.items() if value is not None}
+    if "extra_files" in given:
+        given["bundle"] = _bundle(given.pop("extra_files"))
+    return given  # type: ignore[return-value]  # the options are named after its fields
+
+
+def json_object(
+    _: click.Context, param: click.Parameter, text: str | None
+) -> dict[str, Any] | None:
+    """Parse an option's JSON object."""
+    if text is None:
+        return None
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r} is not JSON: {error}.", param=param) from error
+    if not isinstance(value, dict):
+        raise click.BadParameter(
+            f'{text!r} is not an object, as {{"num_preds": 3}} is.', param=param
+        )
+    return value
+
+
+def _bundle(text: str) -> Path | int:
+    """A path that exists wins over a volume's id."""
+    path = Path(text)
+    if path.exists():
+        return path
+    if text.isascii() and text.isdigit():
+        return int(text)
+    raise click.BadParameter(
+        f"{text!r} is neither a file, a folder nor the id of a volume.", param_hint="-f"
+    )
+
+
+_FORMATTER = (
+    click.option(
+        "--formatter", type=click.Choice(("raw", "classification")), help="How answers look."
+    ),
+    click.option(
+        "-a",
+        "--formatter-args",
+        callback=json_object,
+        metavar="JSON",
+        help="""The formatter's arguments, as '{"num_preds": 3, "label": true}'.""",
+    ),
+)
+_SERVING = (
+    click.option(
+        "-f",
+        "--extra-files",
+        metavar="FILE|ZIP|VOLUME_ID",
+        help="Hooks: an inference.py, a zip or folder with one, or the id of a volume. "
+        "A number that is also the name of a file means the file.",
+    ),
+    *_FORMATTER,
+    click.option(
+        "-g", "--gpus", type=click.IntRange(min=0), metavar="N", help="GPUs for each replica."
+    ),
+    click.option("--device", type=click.Choice(("cpu", "gpu")), help="What it runs on."),
+)

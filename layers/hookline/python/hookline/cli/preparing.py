@@ -1,0 +1,51 @@
+"""Options that tell what a model file does not say of itself: labels and image preparation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+NAMES = ("mean", "std", "scale", "layout")
+
+
+def with_model_options(function: F) -> F:
+    """Add --labels, --mean, --std, --scale and --layout."""
+    for option in reversed(_OPTIONS):
+        function = option(function)
+    return function
+
+
+def preparation(values: dict[str, Any]) -> dict[str, Any]:
+    """What the image options say, without those that were not given."""
+    return {name: values[name] for name in NAMES if values.get(name) is not None}
+
+
+def numbers(_: click.Context, param: click.Parameter, text: str | None) -> list[float] | None:
+    """Parse numbers with commas between them."""
+    if text is None:
+        return None
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError as error:
+        message = f"{text!r} is not a list of numbers, as 0.485,0.456,0.406 is."
+        raise click.BadParameter(message, param=param) from error
+
+
+def whole_numbers(ctx: click.Context, param: click.Parameter, text: str | None) -> list[int] | None:
+    """Parse whole numbers with commas between them."""
+    found = numbers(ctx, param, text)
+    if found and any(value != int(value) for value in found):
+        raise click.BadParameter(f"{text!r} has a fraction.", param=param)
+    return None if found is None else [int(value) for value in found]
+
+
+_OPTIONS = (
+    click.option("--labels", metavar="FILE", help="Names of the classes: a JSON list, or lines."),
+    click.option("--mean", callback=numbers, metavar="N,N,N", help="Taken off, for each channel."),
+    click.option("--std", callback=numbers, metavar="N,N,N", help="Divided by, for each channel."),
+    click.option("--scale", type=float, help="Multiplies pixels first, as 0.00392 for 1/255."),
+    click.option("--layout", type=click.Choice(("NCHW", "NHWC")), help="Order of an image's axes."),
+)

@@ -1,0 +1,137 @@
+"""`hookline stream`: list, show, predict, logs, undeploy, rotate."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from hookline.cli import exits
+from hookline.cli.command import Group
+from hookline.cli.options import ID, with_output
+from hookline.cli.shell import Shell, pass_shell
+
+if TYPE_CHECKING:
+    from hookline import Client
+    from hookline.client.views import Failure
+
+LISTED = ("id", "model_id", "status", "formatter", "ready_replicas", "created_at")
+FOLLOW_S = 0.5
+
+
+@click.group("stream", cls=Group)
+def stream_command() -> None:
+    """Ask, inspect and stop deployed models."""
+
+
+@stream_command.command("list", examples=("hookline stream list", "hookline stream list -o id"))
+@with_output
+@pass_shell
+def list_(shell: Shell, /) -> None:
+    """List the streams."""
+    with shell.client() as cloud:
+        shell.show_all(cloud.streams(), LISTED, seed=("id", "model_id", "status"))
+
+
+@stream_command.command(
+    "show", examples=("hookline stream show 23", "hookline stream show 23 -o json")
+)
+@click.argument("stream_id", type=ID)
+@with_output
+@pass_shell
+def show(shell: Shell, /, stream_id: int) -> None:
+    """Show a stream; for a failed one, the lines of the hook that failed."""
+    with shell.client() as cloud:
+        stream = cloud.stream(stream_id)
+    shell.show(stream)
+    if stream.failure and shell.output == "table":
+        _explain(stream.failure)
+
+
+@stream_command.command(
+    "predict",
+    examples=(
+        "hookline stream predict 8e517a6e6ed915103240c0c9ef0b4b ./img1.jpg",
+        "hookline stream predict $TOKEN - --mime-type application/json < in.json",
+    ),
+)
+@click.argument("token")
+@click.argument("file")
+@click.option("--mime-type", metavar="TYPE", help="What FILE is; told by its name unless given.")
+@pass_shell
+def predict(shell: Shell, /, token: str, file: str, mime_type: str | None) -> None:
+    """Send FILE to a stream and print the answer as is.
+
+    TOKEN is the presigned token that `model deploy` printed; `-` reads stdin.
+    """
+    from hookline.core.names import mime_type_of  # noqa: PLC0415 - help needs none
+
+    body = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+    with shell.client() as cloud:
+        answer = cloud.predict(token, body, mime_type or mime_type_of(file))
+    end = b"" if answer.body.endswith(b"\n") else b"\n"
+    click.echo(answer.body + end, nl=False)
+
+
+@stream_command.command(
+    "logs", examples=("hookline stream logs 23", "hookline stream logs 23 --follow")
+)
+@click.argument("stream_id", type=ID)
+@click.option("-f", "--follow", is_flag=True, help="Print new lines until Ctrl-C.")
+@pass_shell
+def logs(shell: Shell, /, stream_id: int, *, follow: bool) -> None:
+    """Print what a stream's replicas logged, hooks' prints included."""
+    with shell.client() as cloud, exits.on_interrupt(f"Stream {stream_id} goes on."):
+        after = _print_logs(cloud, stream_id, 0)
+        while follow:
+            time.sleep(FOLLOW_S)
+            after = _print_logs(cloud, stream_id, after)
+
+
+@stream_command.command(
+    "undeploy", examples=("hookline stream undeploy 23", "hookline stream undeploy 23 -o json")
+)
+@click.argument("stream_id", type=ID)
+@with_output
+@pass_shell
+def undeploy(shell: Shell, /, stream_id: int) -> None:
+    """Stop a stream and free what it holds."""
+    with shell.client() as cloud:
+        shell.show(cloud.undeploy(stream_id), ("id", "status"))
+
+
+@stream_command.command(
+    "rotate", examples=("hookline stream rotate 23", "hookline stream rotate 23 -o json")
+)
+@click.argument("stream_id", type=ID)
+@with_output
+@pass_shell
+def rotate(shell: Shell, /, stream_id: int) -> None:
+    """Give a stream a new presigned token; the older ones stop working."""
+    with shell.client() as cloud:
+        shell.show(cloud.rotate(stream_id), ("id", "presigned_token"))
+
+
+def _print_logs(cloud: Client, stream_id: int, after: int) -> int:
+    """Print the lines newer than `after`, page by page; answer where the next call begins."""
+    from hookline.cli.output import printable  # noqa: PLC0415 - help needs none
+
+    while True:
+        page = cloud.logs(stream_id, after)
+        for line in page.lines:
+            click.echo("\t".join(printable(part) for part in line.split("\t")))
+        if not page.lines or page.after <= after:
+            sys.stdout.flush()
+            return max(after, page.after)
+        after = page.after
+
+
+def _explain(failure: Failure) -> None:
+    from hookline.cli.output import printable  # noqa: PLC0415 - help needs none
+
+    click.echo(f"\n{printable(failure.message)}")
+    for line in failure.trace.splitlines():
+        click.echo(f"  {printable(line)}")

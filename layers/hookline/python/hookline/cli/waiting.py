@@ -1,0 +1,64 @@
+"""Waiting for a stream or a job to be decided, and saying so on stderr."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hookline.cli import exits
+from hookline.cli.progress import progress
+from hookline.core.errors import BY_CODE, HooklineError
+
+if TYPE_CHECKING:
+    from hookline import Client
+    from hookline.client.views import Deployed, Failure, Job, Stream
+
+
+def wait_for_stream(cloud: Client, deployed: Deployed, timeout_s: float) -> Stream:
+    """The stream when it runs. Raise what made it fail; the token is told before it is lost."""
+    told = ""
+
+    def on_change(stream: Stream) -> None:
+        nonlocal told
+        if stream.status != told:
+            exits.say(f"Stream {stream.id}: {stream.status}")
+            told = stream.status
+
+    word = f"Stream {deployed.id} goes on; its token is {deployed.presigned_token}."
+    with exits.on_interrupt(word):
+        try:
+            stream = cloud.wait_for_stream(deployed.id, timeout_s=timeout_s, on_change=on_change)
+        except HooklineError:
+            exits.say(word)
+            raise
+    if stream.failure:
+        raise failed(f"Stream {stream.id} failed.", stream.failure)
+    if stream.status != "Running":
+        raise HooklineError(f"Stream {stream.id} is {stream.status}.")
+    return stream
+
+
+def wait_for_job(cloud: Client, job_id: int, timeout_s: float = float("inf")) -> Job:
+    """The job when it has ended, with a bar on the way."""
+    word = f"The job continues; watch it with: hookline batch watch {job_id}"
+    with exits.on_interrupt(word), progress(f"Job {job_id}", "rows") as bar:
+
+        def on_change(job: Job) -> None:
+            note = f"{job.failed:,} failed" if job.failed else job.status
+            bar.show(job.done, job.total, note)
+
+        return cloud.wait_for_batch(job_id, timeout_s=timeout_s, on_change=on_change)
+
+
+def exit_code_of(job: Job) -> int:
+    """0 for a job whose every row succeeded. Raise what made a job fail as a whole."""
+    if job.failure and job.status == "Failed":
+        raise failed(f"Job {job.id} failed.", job.failure)
+    by_status = {"Completed": exits.OK, "CompletedWithErrors": exits.FAILED_ROWS}
+    return by_status.get(job.status, exits.OTHER)
+
+
+def failed(what: str, failure: Failure) -> HooklineError:
+    """What ended a stream or a job: always the remote's fault for the exit code, exit 8."""
+    known = failure.code in BY_CODE
+    why = failure.message if known else f"{failure.code} {failure.message}".strip()
+    return HooklineError(what, why=why, trace=failure.trace)

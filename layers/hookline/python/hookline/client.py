@@ -1,1 +1,0 @@
-"""The typed HTTP client, shared by the command line and by users."""

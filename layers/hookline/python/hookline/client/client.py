@@ -1,0 +1,378 @@
+"""The typed HTTP client, shared by the command line and by users."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from hashlib import sha256 as new_digest
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypedDict, TypeVar, Unpack
+from urllib.parse import quote
+
+import httpx2
+
+from hookline.client import files, uploads, views
+from hookline.client.wire import Wire
+from hookline.core.errors import DeadlineExceeded, HooklineError, InvalidOutput
+
+LOCAL = "http://127.0.0.1:8700"
+FIRST_POLL_S, LONGEST_POLL_S = 0.1, 2.0
+
+OnBytes = Callable[[int], None]
+T = TypeVar("T")
+
+
+class Serving(TypedDict, total=False):
+    """How a model is to answer: the same options for a stream, a job and a trigger.
+
+    `bundle` is the path of an inference.py, a zip or a folder with one, or the id of a volume.
+    """
+
+    bundle: Path | str | int
+    formatter: str
+    formatter_args: Mapping[str, Any]
+    device: str
+    gpus: int
+
+
+class Client:
+    """A hookline cloud.
+
+    >>> with Client("http://127.0.0.1:8700", "hk_…") as cloud:
+    ...     model = cloud.import_model("digits.onnx", name="digits", labels=list("0123456789"))
+    ...     stream = cloud.deploy(model.id, formatter="classification")
+    ...     cloud.wait_for_stream(stream.id)
+    ...     answer = cloud.predict(stream.presigned_token, Path("7.png").read_bytes(), "image/png")
+    ...     print(answer.json())
+    {'predictions': [{'probability': 0.998}]}
+
+    Every method raises a HooklineError for what goes wrong; lists are iterators that fetch page by
+    page; creates carry an Idempotency-Key, so that a retry never makes two. Share one client
+    between threads.
+    """
+
+    def __init__(
+        self,
+        endpoint: str = LOCAL,
+        key: str = "",
+        *,
+        timeout_s: float = 60.0,
+        transport: httpx2.BaseTransport | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._sleep = sleep
+        self._wire = Wire(endpoint, key, timeout_s=timeout_s, transport=transport, sleep=sleep)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._wire.close()
+
+    def me(self) -> views.Identity:
+        """Whom the key speaks for."""
+        return self._wire.call("GET", "/v1/me", views.Identity)
+
+    def import_model(
+        self,
+        path: Path | str,
+        name: str,
+        *,
+        labels: Iterable[str] = (),
+        preparation: Mapping[str, Any] | None = None,
+        input_shape: Iterable[int] = (),
+        on_bytes: OnBytes | None = None,
+    ) -> views.Model:
+        """Upload a model file and make it a model. `labels` name its classes, in order.
+
+        `preparation` tells canned image input: {"mean": […], "std": […], "scale": …, "layout": …};
+        `input_shape` fixes the variable dimensions of the first input.
+
+        >>> cloud.import_model("digits.onnx", name="digits", labels=list("0123456789")).id
+        2
+        """
+        sha256 = self._upload(Path(path), on_bytes)
+        wanted = {
+            "labels": list(labels),
+            "preparation": dict(preparation or {}),
+            "input_shape": list(input_shape),
+        }
+        body = {"name": name, "sha256": sha256} | {k: v for k, v in wanted.items() if v}
+        return self._wire.call("POST", "/v1/models", views.Model, body=body)
+
+    def models(self) -> Iterator[views.Model]:
+        """The models of the tenant."""
+        return self._wire.pages("/v1/models", views.Model)
+
+    def model(self, model_id: int) -> views.Model:
+        """One model."""
+        return self._wire.call("GET", f"/v1/models/{model_id}", views.Model)
+
+    def delete_model(self, model_id: int) -> None:
+        """Forget a model. Raise Conflict while a stream, a job or a trigger uses it."""
+        self._wire.delete(f"/v1/models/{model_id}")
+
+    def deploy(
+        self, model_id: int, *, replicas: int | None = None, **serving: Unpack[Serving]
+    ) -> views.Deployed:
+        """Start a stream of a model. Keep the token: it is shown here alone.
+
+        >>> cloud.deploy(2, bundle="hooks/", formatter="classification").presigned_token
+        '8e517a6e…'
+        """
+        body = {"model_id": model_id} | self._serving(serving)
+        if replicas is not None:
+            body["replicas"] = replicas
+        return self._wire.call("POST", "/v1/streams", views.Deployed, body=body)
+
+    def streams(self) -> Iterator[views.Stream]:
+        """The streams of the tenant."""
+        return self._wire.pages("/v1/streams", views.Stream)
+
+    def stream(self, stream_id: int) -> views.Stream:
+        """One stream, with its failure if it has one."""
+        return self._wire.call("GET", f"/v1/streams/{stream_id}", views.Stream)
+
+    def wait_for_stream(
+        self,
+        stream_id: int,
+        *,
+        timeout_s: float = 300.0,
+        on_change: Callable[[views.Stream], None] | None = None,
+    ) -> views.Stream:
+        """The stream once it is no longer starting. Raise DeadlineExceeded after `timeout_s`."""
+        return self._wait(
+            lambda: self.stream(stream_id),
+            lambda stream: stream.status not in {"Deploying", "Updating"},
+            on_change,
+            f"Stream {stream_id} is still starting after {timeout_s:g} s.",
+            timeout_s,
+        )
+
+    def undeploy(self, stream_id: int) -> views.Status:
+        """Stop a stream and free what it holds."""
+        return self._wire.call("DELETE", f"/v1/streams/{stream_id}", views.Status)
+
+    def rotate(self, stream_id: int) -> views.Token:
+        """Give a stream a new token and revoke its older ones."""
+        return self._wire.call("POST", f"/v1/streams/{stream_id}/tokens", views.Token)
+
+    def logs(self, stream_id: int, after: int = 0) -> views.LogPage:
+        """The lines a stream has logged; ask again with the page's `after` for the newer ones."""
+        path = f"/v1/streams/{stream_id}/logs"
+        return self._wire.call("GET", path, views.LogPage, params={"after": after})
+
+    def predict(self, token: str, body: bytes, mime_type: str) -> views.Answer:
+        """Ask a stream, by its token alone. A request that may have run is never sent twice.
+
+        >>> cloud.predict(token, Path("7.png").read_bytes(), "image/png").json()
+        {'outputs': [0.0, 0.0, 1.0], 'shape': [3, 1]}
+        """
+        return self._wire.predict("/predict", body, mime_type, token)
+
+    def create_volume(self, name: str, *, link: str = "") -> views.Volume:
+        """Make an empty volume, or one that shows the files of `link` (s3://… or a folder)."""
+        body = {"name": name} | ({"link": link} if link else {})
+        return self._wire.call("POST", "/v1/volumes", views.Volume, body=body)
+
+    def volumes(self) -> Iterator[views.Volume]:
+        """The volumes of the tenant."""
+        return self._wire.pages("/v1/volumes", views.Volume)
+
+    def volume(self, volume_id: int) -> views.Volume:
+        """One volume, with the number and size of its files."""
+        return self._wire.call("GET", f"/v1/volumes/{volume_id}", views.Volume)
+
+    def delete_volume(self, volume_id: int) -> None:
+        """Forget a volume. Raise Conflict while a trigger or an unfinished job uses it."""
+        self._wire.delete(f"/v1/volumes/{volume_id}")
+
+    def volume_files(self, volume_id: int) -> Iterator[views.VolumeFile]:
+        """The files of a volume, in the order of their names."""
+        return self._wire.pages(f"/v1/volumes/{volume_id}/files", views.VolumeFile)
+
+    def upload(
+        self,
+        volume_id: int,
+        found: Iterable[files.LocalFile],
+        *,
+        on_file: Callable[[files.LocalFile, HooklineError | None], None] | None = None,
+    ) -> views.Uploaded:
+        """Send files to a volume, several at a time; a file of the same name is replaced.
+
+        A file that fails does not stop the others: `on_file` hears of each and its error.
+
+        >>> from hookline.client.files import LocalFile, walk
+        >>> found = [file for file in walk(Path("images")) if isinstance(file, LocalFile)]
+        >>> cloud.upload(cloud.create_volume("images").id, found).success
+        3
+        """
+        succeeded = failed = 0
+        for file, error in uploads.send_all(self._wire, volume_id, found):
+            succeeded, failed = succeeded + (error is None), failed + (error is not None)
+            if on_file:
+                on_file(file, error)
+        total = succeeded + failed
+        return views.Uploaded(id=volume_id, success=succeeded, failed=failed, total_files=total)
+
+    def watch(self, volume_id: int, model_id: int, **serving: Unpack[Serving]) -> views.Trigger:
+        """Predict every file that lands in the volume from now on."""
+        body = {"model_id": model_id} | self._serving(serving)
+        return self._wire.call(
+            "POST", f"/v1/volumes/{volume_id}/triggers", views.Trigger, body=body
+        )
+
+    def unwatch(self, volume_id: int) -> tuple[views.Trigger, ...]:
+        """Turn the volume's triggers off; answer those that were on."""
+        return self._wire.call("DELETE", f"/v1/volumes/{volume_id}/triggers", views.Triggers).items
+
+    def triggers(self, volume_id: int) -> Iterator[views.Trigger]:
+        """The triggers of a volume."""
+        return self._wire.pages(f"/v1/volumes/{volume_id}/triggers", views.Trigger)
+
+    def drops(self, volume_id: int) -> Iterator[views.Drop]:
+        """What landed in a watched volume, and which job took it or why none did."""
+        return self._wire.pages(f"/v1/volumes/{volume_id}/drops", views.Drop)
+
+    def start_batch(self, model_id: int, volume_id: int, **serving: Unpack[Serving]) -> views.Job:
+        """Predict every file of a volume.
+
+        >>> job = cloud.start_batch(2, 56)
+        >>> cloud.wait_for_batch(job.id).status
+        'Completed'
+        >>> cloud.save_results(job.id, "results.csv")
+        """
+        body = {"model_id": model_id, "volume_id": volume_id} | self._serving(serving)
+        return self._wire.call("POST", "/v1/batches", views.Job, body=body)
+
+    def batches(self) -> Iterator[views.Job]:
+        """The jobs of the tenant."""
+        return self._wire.pages("/v1/batches", views.Job)
+
+    def batch(self, job_id: int) -> views.Job:
+        """One job, and how far it is."""
+        return self._wire.call("GET", f"/v1/batches/{job_id}", views.Job)
+
+    def wait_for_batch(
+        self,
+        job_id: int,
+        *,
+        timeout_s: float = float("inf"),
+        on_change: Callable[[views.Job], None] | None = None,
+    ) -> views.Job:
+        """The job once it has ended. Raise DeadlineExceeded after `timeout_s`; the job goes on."""
+        return self._wait(
+            lambda: self.batch(job_id),
+            lambda job: job.has_ended,
+            on_change,
+            f"Job {job_id} has not ended after {timeout_s:g} s; it goes on.",
+            timeout_s,
+        )
+
+    def stop_batch(self, job_id: int) -> views.Status:
+        """Stop a job between two files; what is done stays downloadable."""
+        return self._wire.call("POST", f"/v1/batches/{job_id}/stop", views.Status)
+
+    def results(self, job_id: int) -> views.Results:
+        """Where the CSV of a job is. Raise Conflict while the job runs."""
+        return self._wire.call("GET", f"/v1/batches/{job_id}/results", views.Results)
+
+    def download(self, results: views.Results) -> Iterator[bytes]:
+        """The CSV in chunks. Raise InvalidOutput at its end when it came cut or altered."""
+        digest, size_bytes = new_digest(), 0
+        for chunk in self._wire.fetch(results.request):
+            digest.update(chunk)
+            size_bytes += len(chunk)
+            yield chunk
+        if results.sha256 and digest.hexdigest() != results.sha256:
+            what = f"The results of job {results.id} arrived damaged: {size_bytes} bytes."
+            raise InvalidOutput(what, why="Their digest differs.", hint="Download them again.")
+
+    def save(self, results: views.Results, path: Path | str) -> None:
+        """Write the CSV to a file, which is replaced whole or not at all."""
+        with files.replaced(Path(path)) as target:
+            for chunk in self.download(results):
+                target.write(chunk)
+
+    def save_results(self, job_id: int, path: Path | str) -> views.Results:
+        """Write the CSV of a job to a file; see whether the answer `is_partial`."""
+        results = self.results(job_id)
+        self.save(results, path)
+        return results
+
+    def create_user(self, name: str, role: str = "user") -> views.User:
+        """Add a person to the tenant; roles are user and admin."""
+        return self._wire.call("POST", "/v1/users", views.User, body={"name": name, "role": role})
+
+    def users(self) -> Iterator[views.User]:
+        """The people of the tenant."""
+        return self._wire.pages("/v1/users", views.User)
+
+    def delete_user(self, name: str) -> None:
+        """Remove a person and revoke their keys."""
+        self._wire.delete(f"/v1/users/{quote(name, safe='')}")
+
+    def create_key(self, user: str = "") -> views.NewKey:
+        """A new key for yourself, or for another user. Keep it: it is shown here alone."""
+        return self._wire.call(
+            "POST", "/v1/keys", views.NewKey, body={"user": user} if user else {}
+        )
+
+    def keys(self) -> Iterator[views.Key]:
+        """The keys you may see, without their secrets."""
+        return self._wire.pages("/v1/keys", views.Key)
+
+    def delete_key(self, key_id: str) -> None:
+        """Revoke a key, by the id that it is listed with."""
+        self._wire.delete(f"/v1/keys/{quote(key_id, safe='')}")
+
+    def _upload(self, path: Path, on_bytes: OnBytes | None = None) -> str:
+        """Store a file under its digest, unless it is stored already; answer the digest."""
+        sha256, size_bytes = files.sha256_of(path), path.stat().st_size
+        body = {"sha256": sha256, "size_bytes": size_bytes}
+        upload = self._wire.call("POST", "/v1/uploads", views.Upload, body=body)
+        if upload.request:
+            self._wire.put(upload.request, lambda: files.chunks(path, on_bytes), size_bytes)
+        return sha256
+
+    def _serving(self, serving: Serving) -> dict[str, Any]:
+        """The body's fields; a bundle that is a path is uploaded first."""
+        fields: dict[str, Any] = {**serving}
+        bundle = fields.get("bundle")
+        if isinstance(bundle, int):
+            fields["bundle"] = {"volume_id": bundle}
+        elif bundle is not None:
+            with files.as_bundle(Path(bundle)) as (path, filename):
+                fields["bundle"] = {"sha256": self._upload(path), "filename": filename}
+        return fields
+
+    def _wait(
+        self,
+        read: Callable[[], T],
+        is_over: Callable[[T], bool],
+        on_change: Callable[[T], None] | None,
+        late: str,
+        timeout_s: float,
+    ) -> T:
+        """Poll `read`, ever more slowly, until `is_over`."""
+        deadline, pause_s = time.monotonic() + timeout_s, FIRST_POLL_S
+        while True:
+            seen = read()
+            if on_change:
+                on_change(seen)
+            if is_over(seen):
+                return seen
+            if time.monotonic() + pause_s > deadline:
+                raise DeadlineExceeded(late, hint="Wait longer with --timeout.")
+            self._sleep(pause_s)
+            pause_s = min(LONGEST_POLL_S, pause_s * 1.5)

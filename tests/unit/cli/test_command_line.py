@@ -1,0 +1,254 @@
+"""The command line as a whole: errors, exit codes, settings, help and its speed."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import httpx2
+import pytest
+
+from hookline import __version__
+from hookline.cli import exits
+from hookline.cli.command import Command
+from hookline.cli.main import HOOKLINE, NCLOUD, PLACES
+from hookline.cli.reference import commands, reference
+from hookline.cli.shell import Shell
+from hookline.core import errors
+from hookline.core.config import from_environment
+from hookline.core.profiles import save
+from tests.unit.cli.conftest import Call
+from tests.unit.cli.fake_api import KEY, FakeApi, problem_response
+
+ROOT = Path(__file__).parents[3]
+EVERY = dict(commands(click.Context(HOOKLINE, info_name="hookline", obj=Shell({}))))
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [
+        (errors.BadRequest, 2),
+        (errors.NotFound, 3),
+        (errors.Unauthenticated, 4),
+        (errors.Forbidden, 4),
+        (errors.Conflict, 5),
+        (errors.IdempotencyMismatch, 5),
+        (errors.InvalidInput, 6),
+        (errors.InvalidModel, 6),
+        (errors.TooLarge, 6),
+        (errors.UnsupportedMediaType, 6),
+        (errors.TooManyRequests, 7),
+        (errors.Unavailable, 8),
+        (errors.HookFailed, 8),
+        (errors.HooklineError, 8),
+        (errors.DeadlineExceeded, 9),
+    ],
+)
+def test_an_error_of_the_cloud_has_its_exit_code(
+    kind: type[errors.HooklineError], code: int, api: FakeApi, hookline: Call
+) -> None:
+    late = {"Retry-After": "3600"}
+    api.script = [problem_response(kind("It went wrong.", hint="Do better."), **late)]
+
+    result = hookline("model", "list")
+
+    assert result.exit_code == code
+    assert result.stdout == ""
+    assert result.stderr.startswith("Error: It went wrong.")
+    assert result.stderr.splitlines()[-1] == "Hint: Do better."
+
+
+def test_an_unforeseen_fault_is_a_sentence_and_a_traceback_only_when_asked(
+    api: FakeApi, hookline: Call, environ: dict[str, str]
+) -> None:
+    api.script = [ZeroDivisionError("surprise"), ZeroDivisionError("surprise")]
+
+    quiet = hookline("model", "list")
+    environ["HOOKLINE_LOG_LEVEL"] = "DEBUG"
+    loud = hookline("model", "list")
+
+    assert quiet.exit_code == loud.exit_code == 1
+    assert "surprise" in quiet.stderr
+    assert "Traceback" not in quiet.stderr
+    assert "Traceback" in loud.stderr
+
+
+def test_a_missing_file_is_named(hookline: Call) -> None:
+    result = hookline("stream", "predict", "token", "nowhere.png")
+
+    assert result.exit_code == 3
+    assert "nowhere.png" in result.stderr
+
+
+def test_an_unknown_verb_gets_the_nearest(hookline: Call) -> None:
+    for words, meant in ((["modle"], "model"), (["batch", "predcit"], "predict")):
+        result = hookline(*words)
+        assert result.exit_code == 2
+        assert f"Did you mean {meant}?" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["model", "show", "abc"],
+        ["model", "show", "0"],
+        ["model", "deploy", "2", "-a", "[1]"],
+        ["model", "deploy", "2", "-a", "{"],
+        ["model", "deploy", "2", "-f", "neither"],
+        ["model", "import", "x.onnx", "--name", "n", "--mean", "a,b"],
+        ["model", "list", "-o", "yaml"],
+    ],
+)
+def test_a_malformed_line_is_a_usage_error_and_sends_nothing(
+    words: list[str], api: FakeApi, hookline: Call
+) -> None:
+    assert hookline(*words).exit_code == 2
+    assert not api.requests
+
+
+def test_an_unknown_setting_is_named(hookline: Call, environ: dict[str, str]) -> None:
+    environ["HOOKLINE_ENPOINT"] = "x"
+
+    result = hookline("model", "list")
+
+    assert result.exit_code == 2
+    assert "HOOKLINE_ENPOINT" in result.stderr
+
+
+def test_flags_choose_the_cloud_before_and_after_the_verb(
+    tmp_path: Path, api: FakeApi, hookline: Call, environ: dict[str, str]
+) -> None:
+    del environ["HOOKLINE_KEY"], environ["HOOKLINE_ENDPOINT"]
+    home = {"HOOKLINE_HOME": str(tmp_path / "cloud")}
+    save(from_environment(environ | home), "", "http://here:1", KEY)
+
+    assert hookline("--home", str(tmp_path / "cloud"), "model", "list").exit_code == 0
+    assert hookline("model", "list", "--home", str(tmp_path / "cloud")).exit_code == 0
+    assert {request.url.host for request in api.requests} == {"here"}
+    assert hookline("model", "list").exit_code == 4
+
+
+def test_a_stored_key_is_not_sent_to_another_endpoint(
+    api: FakeApi, hookline: Call, environ: dict[str, str]
+) -> None:
+    del environ["HOOKLINE_KEY"]
+    save(from_environment(environ), "", "https://mine.example", KEY)
+
+    assert hookline("--endpoint", "https://other.example", "model", "list").exit_code == 4
+    assert "Authorization" not in api.requests[0].headers
+
+
+def test_nothing_at_the_endpoint_is_told_with_the_mend(api: FakeApi, hookline: Call) -> None:
+    api.script = [httpx2.ConnectError("refused")]
+
+    result = hookline("model", "list")
+
+    assert result.exit_code == 8
+    assert "Nothing answers at http://127.0.0.1:8700." in result.stderr
+    assert "hookline up" in result.stderr.splitlines()[-1]
+
+
+def test_version_names_build_and_python(hookline: Call) -> None:
+    assert hookline("--version").stdout.startswith(f"hookline {__version__} (Python 3.")
+
+
+@pytest.mark.parametrize("path", EVERY)
+def test_help_begins_with_two_examples_that_parse(path: str) -> None:
+    command = EVERY[path]
+    assert len(command.examples) >= 2
+    for example in command.examples:
+        words = shlex.split(example.partition("<")[0])[1:]
+        assert leaf_of(words) is command, example
+
+
+def leaf_of(words: list[str]) -> Command:
+    """The command that these words parse to."""
+    shell = Shell({})
+    ctx = HOOKLINE.make_context("hookline", list(words), obj=shell)
+    while not isinstance(ctx.command, Command):
+        group = ctx.command
+        assert isinstance(group, click.Group)
+        _, command, rest = group.resolve_command(ctx, [*ctx._protected_args, *ctx.args])
+        assert command is not None
+        ctx = command.make_context(command.name, rest, parent=ctx)
+    return ctx.command
+
+
+def test_help_lists_examples_before_anything_else(hookline: Call) -> None:
+    lines = hookline("model", "deploy", "--help").stdout.splitlines()
+
+    assert lines[0].startswith("Usage: ")
+    assert lines[2:4] == ["Examples:", "  hookline model deploy 2 --wait"]
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_the_short_help_is_the_commands_own(name: str) -> None:
+    command = HOOKLINE.get_command(click.Context(HOOKLINE, obj=Shell({})), name)
+
+    assert command is not None
+    assert (command.help or "").split("\n")[0].rstrip() == PLACES[name][1]
+
+
+def test_the_reference_is_current() -> None:
+    page = ROOT / "docs" / "reference" / "cli.md"
+
+    assert page.read_text() == reference(), (
+        "python -m hookline.cli.reference > docs/reference/cli.md"
+    )
+
+
+def test_every_exit_code_is_in_the_reference() -> None:
+    codes = {*exits.BY_CODE.values(), *exits.BY_STATUS.values(), exits.SERVER, exits.INTERRUPTED}
+
+    assert all(f"| {code} | " in reference() for code in codes | {exits.FAILED_ROWS})
+
+
+def run_python(code: str, *, stdout: int = subprocess.PIPE) -> subprocess.CompletedProcess[str]:
+    environ = os.environ | {"PYTHONPATH": f"{ROOT}/layers/hookline/python:{ROOT}"}
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environ,
+        check=False,
+        timeout=60,
+    )
+
+
+def test_help_loads_nothing_heavy() -> None:
+    heavy = ["httpx2", "msgspec", "rich", "numpy", "pydantic", "hookline.cli.model"]
+    code = (
+        "import sys\nfrom hookline.cli.main import HOOKLINE\n"
+        "try: HOOKLINE.main(['--help'])\nexcept SystemExit: pass\n"
+        f"print([name for name in {heavy} if name in sys.modules], file=sys.stderr)"
+    )
+
+    assert run_python(code).stderr.strip() == "[]"
+
+
+def test_a_reader_that_leaves_is_no_error() -> None:
+    code = (
+        "from tests.unit.cli.fake_api import *\nfrom hookline.cli.main import *\n"
+        "api = FakeApi()\n"
+        "api.models = {n: {'id': n, 'name': 'm' * 99, 'format': 'onnx', 'status': 'Ready'}"
+        " for n in range(1, 9)}\n"
+        "environ = {'HOOKLINE_KEY': KEY}\n"
+        "HOOKLINE.main(['model', 'list'], obj=Shell(environ, transport=api.transport))"
+    )
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = run_python(code, stdout=writer)
+    finally:
+        os.close(writer)
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_both_scripts_start() -> None:
+    assert {root.name for root in (HOOKLINE, NCLOUD)} == {"hookline", "ncloud"}

@@ -1,0 +1,390 @@
+"""What the commands do, over the API in memory."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.unit.cli.conftest import Call
+from tests.unit.cli.fake_api import KEY, TOKEN, FakeApi
+
+MODEL = {"id": 2, "name": "m", "format": "onnx", "status": "Ready"}
+JOB = {"id": 21, "model_id": 2, "volume_id": 56, "status": "Running"}
+FAILURE = {"code": "hook_failed", "message": "init raised.", "trace": "inference.py, line 3\nBoom"}
+
+
+@pytest.fixture
+def model_file(tmp_path: Path) -> Path:
+    path = tmp_path / "digits.onnx"
+    path.write_bytes(b"onnx bytes")
+    return path
+
+
+def test_import_uploads_the_file_and_its_labels(
+    model_file: Path, api: FakeApi, hookline: Call
+) -> None:
+    labels = model_file.with_name("labels.txt")
+    labels.write_text("cat\ndog\n\n")
+
+    words = ("model", "import", str(model_file), "--name", "pets", "--labels", str(labels))
+    result = hookline(*words, "--mean", "0.5,0.5", "--scale", "0.25", "-o", "json")
+
+    answer = json.loads(result.stdout)
+    assert (answer["id"], answer["name"], answer["labels"]) == (1, "pets", ["cat", "dog"])
+    assert answer["preparation"] == {"mean": [0.5, 0.5], "scale": 0.25}
+    assert b"onnx bytes" in api.blobs.values()
+
+
+def test_import_of_a_folder_finds_the_model_and_the_labels(
+    model_file: Path, api: FakeApi, hookline: Call
+) -> None:
+    model_file.with_name("labels.json").write_text('["cat", "dog"]')
+
+    assert hookline("model", "import", str(model_file.parent), "--name", "n").exit_code == 0
+    assert api.models[1]["labels"] == ["cat", "dog"]
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "word"),
+    [(None, 3, "There is no file"), (b"", 6, "is empty"), (b"version https://git-lfs.x", 6, "LFS")],
+)
+def test_import_refuses_before_anything_is_sent(
+    content: bytes | None, code: int, word: str, tmp_path: Path, api: FakeApi, hookline: Call
+) -> None:
+    path = tmp_path / "m.onnx"
+    if content is not None:
+        path.write_bytes(content)
+
+    result = hookline("model", "import", str(path), "--name", "m")
+
+    assert result.exit_code == code
+    assert word in result.stderr
+    assert not api.requests
+
+
+def test_a_list_is_read_page_by_page(api: FakeApi, hookline: Call) -> None:
+    api.models = {number: MODEL | {"id": number} for number in range(1, 6)}
+
+    assert hookline("model", "list", "-o", "id").stdout == "1\n2\n3\n4\n5\n"
+    assert len(api.calls("GET", "/v1/models")) == 3
+
+
+def test_every_format_shows_the_same_rows(api: FakeApi, hookline: Call) -> None:
+    api.volumes[56] = {"id": 56, "name": 'two "words", and a comma', "created_at": ""}
+
+    assert json.loads(hookline("volume", "list", "-o", "json").stdout)[0]["id"] == 56
+    assert json.loads(hookline("volume", "list", "-o", "jsonl").stdout)["id"] == 56
+    (row,) = csv.DictReader(io.StringIO(hookline("volume", "list", "-o", "csv").stdout))
+    assert (row["id"], row["name"]) == ("56", 'two "words", and a comma')
+    assert "|          56  |" in hookline("volume", "list").stdout
+
+
+def test_an_empty_list_is_empty_in_every_format(hookline: Call) -> None:
+    assert hookline("model", "list", "-o", "json").stdout == "[]\n"
+    assert hookline("model", "list", "-o", "jsonl").stdout == ""
+    assert hookline("model", "list", "-o", "id").stdout == ""
+    assert hookline("model", "list", "-o", "csv").stdout.startswith("id,name,")
+    assert len(hookline("model", "list").stdout.splitlines()) == 1
+
+
+def test_the_format_may_stand_before_the_verb(api: FakeApi, hookline: Call) -> None:
+    api.models[2] = MODEL
+
+    assert json.loads(hookline("-o", "json", "model", "show", "2").stdout)["id"] == 2
+
+
+def test_show_prints_a_field_a_line(api: FakeApi, hookline: Call) -> None:
+    api.models[2] = MODEL | {"name": "evil\x1b[2J"}
+
+    lines = hookline("model", "show", "2").stdout.splitlines()
+
+    assert "name" in lines[2]
+    assert "evil\\x1b[2J" in lines[2]
+
+
+def test_delete_tells_on_stderr_alone(api: FakeApi, hookline: Call) -> None:
+    api.models[2] = MODEL
+
+    result = hookline("model", "delete", "2")
+
+    assert (result.stdout, result.stderr) == ("", "Deleted model 2.\n")
+    assert not api.models
+
+
+def test_deploy_uploads_the_hooks_it_is_given(tmp_path: Path, api: FakeApi, hookline: Call) -> None:
+    api.models[2] = MODEL
+    hooks = tmp_path / "mine.py"
+    hooks.write_bytes(b"def init(prm): ...")
+
+    result = hookline("model", "deploy", "2", "-f", str(hooks), "-a", '{"num_preds": 3}')
+
+    assert result.exit_code == 0
+    assert api.streams[1]["bundle"]["filename"] == "mine.py"
+    assert api.streams[1]["formatter_args"] == {"num_preds": 3}
+    assert hooks.read_bytes() in api.blobs.values()
+
+
+def test_deploy_packs_a_folder_of_hooks(tmp_path: Path, api: FakeApi, hookline: Call) -> None:
+    api.models[2] = MODEL
+    (tmp_path / "data").mkdir()
+    (tmp_path / "inference.py").write_text("x = 1")
+    (tmp_path / "data" / "labels.txt").write_text("cat")
+
+    assert hookline("model", "deploy", "2", "-f", str(tmp_path)).exit_code == 0
+    (blob,) = api.blobs.values()
+    with zipfile.ZipFile(io.BytesIO(blob)) as archive:
+        assert archive.namelist() == ["data/labels.txt", "inference.py"]
+
+
+def test_a_number_is_a_volume_unless_a_file_has_that_name(
+    tmp_path: Path, api: FakeApi, hookline: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api.models[2] = MODEL
+    monkeypatch.chdir(tmp_path)
+
+    assert hookline("model", "deploy", "2", "-f", "56").exit_code == 0
+    Path("56").write_bytes(b"x")
+    assert hookline("model", "deploy", "2", "-f", "56").exit_code == 0
+
+    assert api.streams[1]["bundle"] == {"volume_id": 56}
+    assert api.streams[2]["bundle"]["filename"] == "56"
+
+
+def test_deploy_with_wait_ends_with_the_running_stream(api: FakeApi, hookline: Call) -> None:
+    api.models[2] = MODEL
+    api.statuses = [{"status": "Deploying"}, {"status": "Running"}]
+
+    result = hookline("model", "deploy", "2", "--wait", "-o", "json")
+
+    answer = json.loads(result.stdout)
+    assert (answer["status"], answer["presigned_token"]) == ("Running", TOKEN)
+    assert result.stderr == "Stream 1: Deploying\nStream 1: Running\n"
+
+
+def test_deploy_with_wait_shows_the_hooks_own_lines(api: FakeApi, hookline: Call) -> None:
+    api.models[2] = MODEL
+    api.statuses = [{"status": "Failed", "failure": FAILURE}]
+
+    result = hookline("model", "deploy", "2", "--wait")
+
+    assert result.exit_code == 8
+    assert result.stdout == ""
+    assert "Error: Stream 1 failed. init raised." in result.stderr
+    assert "  inference.py, line 3\n  Boom\n" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_deploy_with_wait_does_not_lose_the_token_when_it_is_late(
+    api: FakeApi, hookline: Call
+) -> None:
+    api.models[2] = MODEL
+
+    result = hookline("model", "deploy", "2", "--wait", "--timeout", "0")
+
+    assert result.exit_code == 9
+    assert TOKEN in result.stderr
+
+
+def test_stream_show_explains_a_failure(api: FakeApi, hookline: Call) -> None:
+    api.streams[23] = {"id": 23, "model_id": 2, "status": "Failed", "failure": FAILURE}
+
+    result = hookline("stream", "show", "23")
+
+    assert result.stdout.endswith("\ninit raised.\n  inference.py, line 3\n  Boom\n")
+
+
+def test_predict_reads_stdin(hookline: Call) -> None:
+    words = ("stream", "predict", TOKEN, "-", "--mime-type", "application/json")
+
+    result = hookline(*words, stdin=b"[1]")
+
+    assert json.loads(result.stdout)["type"] == "application/json"
+
+
+def test_logs_come_page_by_page_and_cannot_steer_the_terminal(api: FakeApi, hookline: Call) -> None:
+    api.streams[23] = {"id": 23, "model_id": 2, "status": "Running"}
+    api.logs = ["one\ttab", "two\x1b[2J", "three"]
+
+    assert hookline("stream", "logs", "23").stdout == "one\ttab\ntwo\\x1b[2J\nthree\n"
+
+
+def test_rotate_prints_the_new_token(api: FakeApi, hookline: Call) -> None:
+    api.streams[23] = {"id": 23, "model_id": 2, "status": "Running"}
+
+    assert TOKEN in hookline("stream", "rotate", "23").stdout
+
+
+def test_upload_skips_dotfiles_and_links_and_says_so(
+    tmp_path: Path, api: FakeApi, hookline: Call
+) -> None:
+    folder = tmp_path / "in"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "sub" / "a b.png").write_bytes(b"1")
+    (folder / ".hidden").write_bytes(b"2")
+    (folder / "link").symlink_to(folder / "sub" / "a b.png")
+    (folder / "loop").symlink_to(folder)
+
+    result = hookline("volume", "upload", str(folder), "-o", "json")
+
+    assert json.loads(result.stdout) == {"failed": 0, "id": 1, "success": 1, "total_files": 1}
+    assert "Skipped: 1 × dotfile, 2 × link." in result.stderr
+    assert api.blobs == {"/blobs/1/sub/a b.png": b"1"}
+
+
+def test_upload_follows_links_but_not_in_circles(
+    tmp_path: Path, api: FakeApi, hookline: Call
+) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.png").write_bytes(b"1")
+    (tmp_path / "in" / "link.png").symlink_to("a.png")
+    (tmp_path / "in" / "loop").symlink_to(tmp_path / "in")
+
+    result = hookline("volume", "upload", str(tmp_path / "in"), "--follow-symlinks")
+
+    assert result.exit_code == 0
+    assert sorted(api.blobs) == ["/blobs/1/a.png", "/blobs/1/link.png"]
+
+
+def test_upload_of_one_file_adds_it_to_a_volume(
+    tmp_path: Path, api: FakeApi, hookline: Call
+) -> None:
+    api.volumes[56] = {"id": 56, "name": "tiny"}
+    (tmp_path / "a.png").write_bytes(b"1")
+
+    result = hookline("volume", "upload", str(tmp_path / "a.png"), "-i", "56")
+
+    assert "Created" not in result.stderr
+    assert api.blobs == {"/blobs/56/a.png": b"1"}
+
+
+def test_a_failed_file_is_told_and_the_others_are_sent(
+    tmp_path: Path, api: FakeApi, hookline: Call
+) -> None:
+    for name in ("a.png", "b.png", "c.png"):
+        (tmp_path / name).write_bytes(b"1")
+    api.refused_files = {"b.png"}
+
+    result = hookline("volume", "upload", str(tmp_path), "-o", "json")
+
+    assert result.exit_code == 1
+    assert json.loads(result.stdout) == {"failed": 1, "id": 1, "success": 2, "total_files": 3}
+    assert "b.png: This name is refused." in result.stderr
+    assert "2/3 Uploaded. 1 Failed." in result.stderr
+
+
+def test_an_empty_folder_makes_no_volume(tmp_path: Path, api: FakeApi, hookline: Call) -> None:
+    assert hookline("volume", "upload", str(tmp_path)).exit_code == 6
+    assert not api.requests
+
+
+def test_volume_files_are_listed(api: FakeApi, hookline: Call) -> None:
+    api.blobs = {f"/blobs/56/{name}": b"1" for name in "abc"}
+
+    result = hookline("volume", "show", "56", "--files", "-o", "jsonl")
+
+    assert [json.loads(line)["name"] for line in result.stdout.splitlines()] == ["a", "b", "c"]
+
+
+def test_watch_unwatch_and_history(api: FakeApi, hookline: Call) -> None:
+    api.volumes[56] = {"id": 56, "name": "in", "location": "/data/in"}
+    api.drops = [{"trigger_id": 1, "name": "a.png", "job_id": None, "reason": "folder marker"}]
+
+    watched = hookline("volume", "watch", "56", "--model", "2", "--formatter", "classification")
+    assert watched.stdout.splitlines()[1].replace(" ", "") == "|1|56|2|yes|"
+    assert "/data/in" in watched.stderr
+    assert api.triggers[1]["formatter"] == "classification"
+    assert "folder marker" in hookline("volume", "triggers", "56", "--history").stdout
+    assert hookline("volume", "unwatch", "56", "-o", "id").stdout == "1\n"
+
+
+@pytest.mark.parametrize(
+    ("end", "code"),
+    [
+        ({"status": "Completed", "total": 3, "done": 3, "succeeded": 3}, 0),
+        ({"status": "CompletedWithErrors", "total": 3, "done": 3, "failed": 1}, 10),
+        ({"status": "Failed", "failure": FAILURE}, 8),
+        ({"status": "Stopped"}, 1),
+    ],
+)
+def test_a_watched_job_ends_with_its_exit_code(
+    end: dict[str, object], code: int, api: FakeApi, hookline: Call
+) -> None:
+    api.jobs[21] = dict(JOB)
+    api.statuses = [{"total": 3, "done": 1}, end]
+
+    result = hookline("batch", "watch", "21", "-o", "json")
+
+    assert result.exit_code == code
+    assert json.loads(result.stdout)["status"] == end["status"]
+
+
+def test_ctrl_c_leaves_the_job_running_and_says_so(api: FakeApi, hookline: Call) -> None:
+    api.jobs[21] = JOB
+    api.script = [KeyboardInterrupt()]
+
+    result = hookline("batch", "watch", "21")
+
+    assert result.exit_code == 130
+    assert result.stderr.strip() == "The job continues; watch it with: hookline batch watch 21"
+
+
+def test_ctrl_c_elsewhere_is_one_word(api: FakeApi, hookline: Call) -> None:
+    api.script = [KeyboardInterrupt()]
+
+    result = hookline("model", "list")
+
+    assert (result.exit_code, result.stderr.strip()) == (130, "Interrupted.")
+
+
+def test_partial_results_need_a_word(tmp_path: Path, api: FakeApi, hookline: Call) -> None:
+    api.jobs[21] = JOB | {"status": "Stopped"}
+    api.results[21] = b"a.png,7\n"
+    target = tmp_path / "r.csv"
+
+    refused = hookline("batch", "results", "21", "-O", str(target))
+    assert (refused.exit_code, target.exists()) == (5, False)
+    assert "--partial" in refused.stderr.splitlines()[-1]
+    assert hookline("batch", "results", "21", "-O", str(target), "--partial").exit_code == 0
+    assert target.read_bytes() == b"a.png,7\n"
+
+
+def test_damaged_results_replace_nothing(tmp_path: Path, api: FakeApi, hookline: Call) -> None:
+    api.jobs[21] = JOB | {"status": "Completed"}
+    api.results[21] = b"a.png,7\n"
+    api.blobs["/blobs/results/21"] = b"a.png,"
+    target = tmp_path / "r.csv"
+    target.write_text("yesterday")
+
+    result = hookline("batch", "results", "21", "-O", str(target))
+
+    assert result.exit_code == 8
+    assert "damaged" in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["r.csv"]
+    assert target.read_text() == "yesterday"
+
+
+def test_results_of_a_running_job_are_a_conflict(api: FakeApi, hookline: Call) -> None:
+    api.jobs[21] = JOB
+
+    assert hookline("batch", "results", "21").exit_code == 5
+
+
+def test_users_and_keys_come_and_go(api: FakeApi, hookline: Call) -> None:
+    assert hookline("user", "create", "ada lovelace", "--role", "admin").exit_code == 0
+    created = hookline("key", "create", "--user", "ada lovelace", "-o", "json")
+    assert json.loads(created.stdout)["key"] == KEY
+    assert KEY not in hookline("key", "list", "-o", "json").stdout
+    assert hookline("user", "list", "-o", "id").stdout == "ada lovelace\n"
+    assert hookline("key", "delete", "0a1b2c3d4e5f6071").exit_code == 0
+    assert hookline("key", "delete", "0a1b2c3d4e5f6071").exit_code == 3
+    assert hookline("user", "delete", "ada lovelace").exit_code == 0
+    assert (api.users, api.keys) == ({}, {})
+
+
+def test_me_says_whom_the_key_speaks_for(hookline: Call) -> None:
+    assert json.loads(hookline("user", "me", "-o", "json").stdout)["role"] == "admin"
