@@ -1,0 +1,113 @@
+"""Which replicas a presigned token may reach, read from the catalog and kept for a moment."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from hookline.core.errors import Conflict, HooklineError, NotReady, Unauthenticated
+from hookline.core.ports import Catalog
+from hookline.core.records import PLATFORM, Credential, Replica, Stream, number
+from hookline.core.secrets import digest, same
+
+KEEP_S = 1.0  # how long a revoked token or a dead replica may still be believed in
+MAX_KEPT = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """A stream as the gateway sees it. `addresses`: `unix:/path` or `http://host:port`."""
+
+    tenant: str
+    stream_id: int
+    addresses: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    until: float
+    answer: Destination | HooklineError
+
+
+class RoutingTable:
+    """Resolves tokens. Answers, good and bad, are believed for KEEP_S seconds."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        clock: Callable[[], float] = time.time,
+        timer: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._catalog, self._clock, self._timer = catalog, clock, timer
+        self._kept: dict[str, _Kept] = {}
+
+    def kept(self, token: str) -> Destination | HooklineError | None:
+        """What is known about `token` without asking the catalog."""
+        kept = self._kept.get(digest(token))
+        return kept.answer if kept and kept.until > self._timer() else None
+
+    def resolve(self, token: str) -> Destination | HooklineError:
+        """Ask the catalog. Refusals are values, so that they can be kept as well."""
+        token_sha256 = digest(token)
+        try:
+            answer: Destination | HooklineError = self._destination(token_sha256)
+        except (Unauthenticated, Conflict, NotReady) as error:
+            answer = error
+        if len(self._kept) >= MAX_KEPT:
+            self._kept.clear()
+        self._kept[token_sha256] = _Kept(self._timer() + KEEP_S, answer)
+        return answer
+
+    def forget(self, token: str) -> None:
+        """Make the next `resolve` ask again."""
+        self._kept.pop(digest(token), None)
+
+    def _destination(self, token_sha256: str) -> Destination:
+        credential = self._credential(token_sha256)
+        stream_id = credential.stream_id
+        stream = self._catalog.get(Stream, credential.owner, stream_id or 0)
+        if stream is None:
+            raise _unknown_token()
+        _check_answers(stream)
+        found = self._catalog.query(Replica, credential.owner, prefix=f"{number(stream.id)}/")
+        addresses = tuple(replica.address for replica in found.items)
+        if not addresses:
+            raise NotReady(f"Stream {stream.id} has no replica yet.", hint="Try again shortly.")
+        return Destination(credential.owner, stream.id, addresses)
+
+    def _credential(self, token_sha256: str) -> Credential:
+        credential = self._catalog.get(Credential, PLATFORM, token_sha256)
+        # The lookup is by hash, so its time says nothing of the secret; the comparison neither.
+        if credential is None or not same(credential.sha256, token_sha256):
+            raise _unknown_token()
+        if credential.stream_id is None:
+            raise Unauthenticated(
+                "This is an API key, not a presigned token.",
+                hint="Predict with the token that `hookline model deploy` printed.",
+            )
+        if credential.expires_at is not None and credential.expires_at <= self._clock():
+            raise Unauthenticated("The token has expired.", hint="Ask for another one.")
+        return credential
+
+
+def _unknown_token() -> Unauthenticated:
+    return Unauthenticated(
+        "The presigned token is not known.",
+        why="It was mistyped, revoked, or its stream was undeployed.",
+        hint="Use the token that `hookline model deploy` printed, or `hookline stream rotate ID`.",
+    )
+
+
+def _check_answers(stream: Stream) -> None:
+    if stream.status == "Failed":
+        why = stream.failure.message if stream.failure else ""
+        raise Conflict(
+            f"Stream {stream.id} has failed.",
+            why=why,
+            hint=f"See `hookline stream show {stream.id}`.",
+        )
+    if stream.status == "Deploying":
+        raise NotReady(f"Stream {stream.id} is still deploying.", hint="Try again shortly.")
+    if stream.status in {"Undeploying", "Undeployed"}:
+        raise _unknown_token()

@@ -1,0 +1,104 @@
+"""Everything behind one address on this machine: control, predict and signed blobs."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from hookline.core.errors import BadRequest, HooklineError
+from hookline.gateway.proxy import Gateway
+from hookline.local.blob_routes import BlobRoutes
+from hookline.local.control_routes import ControlRoutes
+from hookline.runtime.asgi import (
+    ClientGone,
+    Receive,
+    Scope,
+    Send,
+    header,
+    request_id,
+    respond_json,
+    respond_problem,
+)
+
+log = logging.getLogger(__name__)
+
+_PREDICT = re.compile(
+    r"/predict|/streams/(?P<stream_id>\d{1,10})/predict|/predictions/(?P<token>[^/]+)"
+)
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]", "::1"})
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """The ASGI application of `hookline up`. `on_start` and `on_stop` frame its life."""
+
+    control: ControlRoutes
+    gateway: Gateway
+    blobs: BlobRoutes
+    host: str
+    on_start: Callable[[], Awaitable[None]]
+    on_stop: Callable[[], Awaitable[None]]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection's request, or the server's own life cycle."""
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+        elif scope["type"] == "http":
+            await self._serve(scope, receive, send)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        await self.on_start()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self.on_stop()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = request_id(scope)
+        try:
+            self._check_host(header(scope, b"host"))
+            await self._route(scope, receive, send, request)
+        except ClientGone:
+            log.info("client_gone", extra={"request_id": request})
+        except HooklineError as error:
+            await respond_problem(send, error, request)
+        except Exception:  # the edge around a request
+            log.exception("request_failed", extra={"request_id": request})
+            unknown = HooklineError("Internal error.", hint="Ask for help with the request_id.")
+            await respond_problem(send, unknown, request)
+
+    async def _route(self, scope: Scope, receive: Receive, send: Send, request: str) -> None:
+        path, method = scope["path"], scope["method"]
+        predict = _PREDICT.fullmatch(path) if method == "POST" else None
+        if predict:
+            stream_id = predict["stream_id"]
+            await self.gateway.predict(
+                scope,
+                receive,
+                send,
+                request=request,
+                token=predict["token"] or "",
+                stream_id=int(stream_id) if stream_id else None,
+            )
+        elif path.startswith("/blobs/"):
+            await self.blobs.answer(scope, receive, send, request)
+        elif (method, path) == ("GET", "/ping"):
+            await respond_json(send, 200, {"status": "ok"})
+        else:
+            await self.control.answer(scope, receive, send, request)
+
+    def _check_host(self, host: str) -> None:
+        """Refuse names that a foreign web page could have pointed at this machine.
+
+        DNS rebinding makes a browser call 127.0.0.1 under the attacker's own name.
+        """
+        name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
+        if self.host in _LOOPBACK and name not in _LOOPBACK:
+            raise BadRequest(
+                f"This server does not answer for the host {host!r}.",
+                why="It listens on this machine only.",
+                hint="Call it as 127.0.0.1 or localhost.",
+            )

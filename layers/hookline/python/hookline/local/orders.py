@@ -1,0 +1,71 @@
+"""How the host tells a new process what to be: one JSON argument, without secrets."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from hookline.core.config import Config
+from hookline.core.ports import Group
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings that replicas and workers share. The process dies with `parent_pid`."""
+
+    home: str
+    config_home: str
+    run_dir: str
+    parent_pid: int
+    sandbox: str
+    log_level: str
+    trace_hooks: bool
+    chaos: int | None
+    tenant: str
+    group: str
+
+    @property
+    def hidden(self) -> tuple[Path, ...]:
+        """The platform's own folders, which user code never sees."""
+        return Path(self.home), Path(self.config_home)
+
+    @property
+    def stream_id(self) -> int:
+        """Of a stream's group, which is named `stream-23`."""
+        return int(self.group.rpartition("-")[2])
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """The command line of a group's processes."""
+
+    config: Config
+
+    def __call__(self, group: Group, process_id: str, run_dir: Path) -> Sequence[str]:
+        """What to run for one more process of `group`."""
+        del process_id  # the run folder is unique already
+        config = self.config
+        order = Order(
+            home=str(config.home),
+            config_home=str(config.config_home),
+            run_dir=str(run_dir),
+            parent_pid=os.getpid(),
+            sandbox=config.sandbox,
+            log_level=config.log_level,
+            trace_hooks=config.trace_hooks,
+            chaos=config.chaos,
+            tenant=group.tenant,
+            group=group.name,
+        )
+        module = "worker" if group.role == "worker" else "replica"
+        text = msgspec.json.encode(order).decode()
+        return [sys.executable, "-P", "-m", f"hookline.local.{module}", text]
+
+
+def parse(argv: Sequence[str]) -> Order:
+    """The order in a process's arguments."""
+    return msgspec.json.decode(argv[1], type=Order)

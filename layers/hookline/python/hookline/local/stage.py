@@ -1,0 +1,106 @@
+"""Lays out what a runtime process needs: the model's file, the user's files and their packages.
+
+Runs in trusted code, before the user's code starts; the spec it returns holds paths only.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from hookline.adapters.embedded.environments import install
+from hookline.core.errors import InvalidBundle, NotFound
+from hookline.core.ports import Blobs, Ports
+from hookline.core.records import Bundle, Model, Serving, Volume, upload_key
+from hookline.local.volumes import listing, local_path, source
+from hookline.runtime.artifacts import extract_bundle
+from hookline.runtime.requirements import parse
+from hookline.runtime.spec import PipelineSpec, Preparation, SandboxSpec
+
+REQUIREMENTS = "requirements.txt"
+
+
+def pipeline_spec(
+    ports: Ports, model: Model, serving: Serving, run_dir: Path, cache_dir: Path
+) -> PipelineSpec:
+    """Stage `model` and the bundle of `serving` under `run_dir`; packages under `cache_dir`.
+
+    Raise NotFound when a file is gone, InvalidBundle when the bundle or its requirements are bad.
+    """
+    code_dir = run_dir / "code"
+    if serving.bundle is not None:
+        stage_bundle(ports, model.tenant, serving.bundle, code_dir)
+    preparation = model.preparation
+    return PipelineSpec(
+        model_path=str(_model_file(ports, model)),
+        format=model.format,
+        labels=model.labels,
+        preparation=Preparation(
+            mean=preparation.mean,
+            std=preparation.std,
+            scale=preparation.scale,
+            layout=preparation.layout,
+        ),
+        code_dir=str(code_dir) if serving.bundle is not None else "",
+        site_dirs=tuple(str(path) for path in site_dirs(code_dir, cache_dir)),
+        formatter=serving.formatter,
+        formatter_args=serving.formatter_args,
+        gpus=serving.gpus,
+    )
+
+
+def sandbox_spec(
+    mode: str, hidden: tuple[Path, ...], pipeline: PipelineSpec, run_dir: Path
+) -> SandboxSpec:
+    """User code sees its own run folder, its model and its packages; not the platform's files."""
+    shown = (pipeline.model_path, *pipeline.site_dirs)
+    return SandboxSpec(
+        mode=mode,  # type: ignore[arg-type]  # core.config allows just these words
+        hide=tuple(str(path) for path in hidden if path.is_dir()),
+        show=shown,
+        writable=(str(run_dir),),
+    )
+
+
+def stage_bundle(ports: Ports, tenant: str, bundle: Bundle, code_dir: Path) -> None:
+    """Put the user's files into the new folder `code_dir`."""
+    if bundle.volume_id is None:
+        with ports.blobs.open(upload_key(tenant, bundle.sha256)) as file:
+            extract_bundle(file, bundle.filename, code_dir)
+        return
+    volume = ports.catalog.get(Volume, tenant, bundle.volume_id)
+    if volume is None:
+        raise NotFound.of("volume", bundle.volume_id)
+    _copy_volume(*source(ports, volume), code_dir)
+
+
+def _copy_volume(blobs: Blobs, prefix: str, code_dir: Path) -> None:
+    code_dir.mkdir(parents=True)
+    for info in listing(blobs, prefix):
+        # check_blob_key has refused '..' and absolute names when the file was stored or listed
+        target = code_dir / info.key.removeprefix(prefix)
+        if not target.resolve().is_relative_to(code_dir.resolve()):
+            raise InvalidBundle(f"The file {info.key!r} would leave the bundle's folder.")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with blobs.open(info.key) as file, target.open("xb") as copy:
+            shutil.copyfileobj(file, copy)
+
+
+def _model_file(ports: Ports, model: Model) -> Path:
+    # The store is this machine's own disk: the runtime maps the file where it lies.
+    path = local_path(ports.blobs.uri(model.blob_key))
+    if not path.is_file():
+        raise NotFound(
+            f"The file of model {model.id} is gone.",
+            hint="Import the model again.",
+        )
+    return path
+
+
+def site_dirs(code_dir: Path, cache_dir: Path) -> tuple[Path, ...]:
+    """Where the packages of a bundle's requirements.txt are, installed if need be."""
+    wanted = code_dir / REQUIREMENTS
+    if not wanted.is_file():
+        return ()
+    requirements = parse(wanted.read_text(encoding="utf-8"))
+    return (install(requirements, cache_dir),) if requirements else ()

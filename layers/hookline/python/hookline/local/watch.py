@@ -1,0 +1,156 @@
+"""Notices files that land in watched volumes' folders, whoever puts them there.
+
+Every finding becomes the event that S3 would send; the drop function decides what to do with it, so
+reporting a file twice is harmless. A file is reported once it is whole: its size and time stood
+still between two looks and no process has it open for writing.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import quote
+
+from hookline.core.errors import HooklineError
+from hookline.core.ports import MAX_PAGE, BlobInfo, Blobs, Page, Ports
+from hookline.core.records import PLATFORM, Record, Tenant, Trigger, Volume
+from hookline.core.topology import DROPS
+from hookline.local.bridge import object_created
+from hookline.local.volumes import listing, local_path, pages, source
+
+log = logging.getLogger(__name__)
+R = TypeVar("R", bound=Record)
+
+LOOK_EVERY_S = 0.5
+CLOCK_SLACK_S = 0.02  # a file's time comes from the kernel's coarse clock
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What is known of one volume: versions reported or older than its triggers, and the unripe."""
+
+    known: dict[str, str] = field(default_factory=dict)
+    unripe: dict[str, str] = field(default_factory=dict)
+    is_first_look: bool = True
+
+
+class Watcher:
+    """A thread that looks at every watched volume."""
+
+    def __init__(self, ports: Ports) -> None:
+        self._ports = ports
+        self._seen: dict[tuple[str, int], _Seen] = {}
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+
+    def start(self) -> None:
+        """Begin looking."""
+        self._thread.start()
+
+    def stop(self, timeout_s: float) -> None:
+        """End after the look in progress."""
+        self._stop.set()
+        self._thread.join(timeout_s)
+
+    def look(self) -> None:
+        """Report what has landed since the last look."""
+        watched = dict(self._watched())
+        for gone in self._seen.keys() - watched.keys():
+            del self._seen[gone]
+        for (tenant, volume_id), since in watched.items():
+            volume = self._ports.catalog.get(Volume, tenant, volume_id)
+            if volume is not None:
+                seen = self._seen.setdefault((tenant, volume_id), _Seen())
+                self._look_at(volume, seen, since - CLOCK_SLACK_S)
+
+    def _run(self) -> None:
+        while not self._stop.wait(LOOK_EVERY_S):
+            try:
+                self.look()
+            except (HooklineError, OSError):  # a folder that went away; the next look may find it
+                log.exception("watch_failed")
+
+    def _watched(self) -> Iterator[tuple[tuple[str, int], float]]:
+        """Each watched volume, with the time since which files count as landed."""
+        for tenant in pages(partial(self._query, Tenant, PLATFORM)):
+            triggers = pages(partial(self._query, Trigger, tenant.name))
+            since: dict[int, float] = {}
+            for trigger in triggers:
+                if trigger.is_on:
+                    earliest = since.get(trigger.volume_id, trigger.created_at)
+                    since[trigger.volume_id] = min(earliest, trigger.created_at)
+            for volume_id, time_s in since.items():
+                yield (tenant.name, volume_id), time_s
+
+    def _look_at(self, volume: Volume, seen: _Seen, since: float) -> None:
+        blobs, prefix = source(self._ports, volume)
+        found = list(listing(blobs, prefix))
+        present = {info.key for info in found}
+        for names in (seen.known, seen.unripe):
+            for name in names.keys() - present:
+                del names[name]
+        ripe = [info for info in found if self._is_ripe(blobs, info, seen, since)]
+        events = [object_created(_reported(volume, i.key), i.size_bytes, i.etag) for i in ripe]
+        if events:
+            self._ports.queue.send(DROPS, events)
+        for info in ripe:
+            seen.known[info.key] = info.etag
+        seen.is_first_look = False
+
+    def _is_ripe(self, blobs: Blobs, info: BlobInfo, seen: _Seen, since: float) -> bool:
+        if seen.known.get(info.key) == info.etag:
+            return False
+        path = local_path(blobs.uri(info.key))
+        if seen.is_first_look and not _landed_after(path, since):
+            seen.known[info.key] = info.etag
+            return False
+        has_settled = seen.unripe.get(info.key) == info.etag and not is_being_written(path)
+        if has_settled:
+            del seen.unripe[info.key]
+        else:
+            seen.unripe[info.key] = info.etag
+        return has_settled
+
+    def _query(self, kind: type[R], tenant: str, after: str) -> Page[R]:
+        return self._ports.catalog.query(kind, tenant, after=after, limit=MAX_PAGE)
+
+
+def is_being_written(path: Path) -> bool:
+    """Whether any process has the file open for writing; gone counts as yes.
+
+    The kernel grants a read lease only on a file that nobody writes (fcntl(2), F_SETLEASE). Where
+    it gives no answer (another owner's file, a network file system), the file counts as closed.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return True
+    try:
+        fcntl.fcntl(handle, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        fcntl.fcntl(handle, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(handle)
+    return False
+
+
+def _landed_after(path: Path, since: float) -> bool:
+    # The change time moves when a file is renamed or copied in, whatever time it claims to have.
+    try:
+        return path.lstat().st_ctime >= since
+    except OSError:
+        return False
+
+
+def _reported(volume: Volume, key: str) -> str:
+    return f"{volume.link.rstrip('/')}/{quote(key)}" if volume.link else key

@@ -1,0 +1,39 @@
+"""Tiny replicas on unix sockets: real HTTP, answers that tests choose."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+Answer = Callable[[bytes], Awaitable[bytes]]
+
+
+@asynccontextmanager
+async def replica(path: Path, answer: Answer) -> AsyncIterator[str]:
+    """A replica at `path`; yields its address. `answer` turns a body into a whole response."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+                writer.write(await answer(await reader.readexactly(length)))
+                await writer.drain()
+        except (asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+    server = await asyncio.start_unix_server(serve, path)
+    try:
+        yield f"unix:{path}"
+    finally:
+        server.close()
+        await asyncio.sleep(0)  # closed transports end in the loop's next turn
+
+
+def ok(body: bytes) -> bytes:
+    """A whole response with that body."""
+    head = f"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: {len(body)}\r\n\r\n"
+    return head.encode() + body

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import base64
+import json
+
+import pytest
+
+from hookline.core.errors import NotFound
+from hookline.core.ports import Lease, Ports
+from hookline.core.topology import FUNCTIONS
+from hookline.local.bridge import (
+    HttpRequest,
+    Routes,
+    authorizer_event,
+    failed_ids,
+    handlers,
+    http_event,
+    object_created,
+    sqs_event,
+)
+
+REQUEST = HttpRequest(
+    method="GET",
+    raw_path="/v1/models/7",
+    query="limit=2&tag=a&tag=b",
+    headers={"authorization": "Bearer hk_x", "host": "localhost"},
+    body=b"",
+    source_ip="127.0.0.1",
+    request_id="r1",
+)
+
+
+def test_every_route_of_the_topology_leads_to_its_function() -> None:
+    routes = Routes()
+    for function in FUNCTIONS:
+        for route in function.routes:
+            path = route.path.replace("{", "").replace("}", "")
+            assert routes.match(route.method, path).function == function.name
+
+
+def test_path_parameters_are_decoded() -> None:
+    match = Routes().match("DELETE", "/v1/users/ad%20a")
+    assert match.parameters == {"name": "ad a"}
+
+
+def test_a_path_without_that_method_names_the_ones_it_has() -> None:
+    with pytest.raises(NotFound, match="answers GET, DELETE"):
+        Routes().match("PATCH", "/v1/models/7")
+
+
+def test_an_http_request_becomes_payload_format_2() -> None:
+    match = Routes().match("GET", "/v1/models/7")
+    event = http_event(REQUEST, match, {"tenant": "acme"})
+    assert event["version"] == "2.0"
+    assert event["routeKey"] == "GET /v1/models/{model_id}"
+    assert event["pathParameters"] == {"model_id": "7"}
+    assert event["queryStringParameters"] == {"limit": "2", "tag": "a,b"}
+    assert event["requestContext"]["authorizer"] == {"lambda": {"tenant": "acme"}}
+    assert event["body"] is None
+
+
+def test_a_body_travels_in_base64() -> None:
+    request = HttpRequest("POST", "/v1/models", "", {}, b"\x00\xff", "::1", "r2")
+    event = http_event(request, Routes().match("POST", "/v1/models"), {})
+    assert event["isBase64Encoded"]
+    assert base64.b64decode(event["body"]) == b"\x00\xff"
+
+
+def test_the_authorizer_gets_the_key_as_its_identity_source() -> None:
+    event = authorizer_event(REQUEST, Routes().match("GET", "/v1/models/7"))
+    assert event["type"] == "REQUEST"
+    assert event["identitySource"] == ["Bearer hk_x"]
+
+
+def test_leases_become_an_sqs_event() -> None:
+    lease = Lease(queue="plan", message_id="m1", body=b'{"a": 1}', receipt="r", attempts=3)
+    [record] = sqs_event([lease])["Records"]
+    assert record["messageId"] == "m1"
+    assert json.loads(record["body"]) == {"a": 1}
+    assert record["attributes"]["ApproximateReceiveCount"] == "3"
+
+
+@pytest.mark.parametrize(
+    ("answer", "failed"),
+    [
+        ({"batchItemFailures": [{"itemIdentifier": "m1"}]}, {"m1"}),
+        ({"batchItemFailures": []}, set()),
+        (None, set()),
+        ({}, set()),
+    ],
+)
+def test_only_the_messages_named_have_failed(answer: object, failed: set[str]) -> None:
+    assert failed_ids(answer) == failed
+
+
+def test_a_file_that_landed_becomes_an_object_created_event() -> None:
+    event = json.loads(object_created("acme/volumes/1/a b.png", 3, "e1"))
+    assert event["detail-type"] == "Object Created"
+    assert event["detail"]["object"] == {"key": "acme/volumes/1/a b.png", "size": 3, "etag": "e1"}
+
+
+def test_every_function_of_the_topology_can_be_built(ports: Ports) -> None:
+    built = handlers(ports, {"reconcile": {"workers": 1}})
+    assert built.keys() == {function.name for function in FUNCTIONS}
+    assert all(callable(handler) for handler in built.values())

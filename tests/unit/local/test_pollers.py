@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from hookline.core.ports import Ports
+from hookline.core.topology import DROPS, PLAN, Function
+from hookline.local.bridge import Handler
+from hookline.local.pollers import Poller
+from tests.fakes import FakeClock
+
+WAIT_S = 10
+
+
+class Calls:
+    """A handler that remembers what it was called with; `fail` names the bodies it refuses."""
+
+    def __init__(self, fail: set[str] | None = None) -> None:
+        self.fail = fail or set()
+        self.bodies: list[list[str]] = []
+        self.scheduled = threading.Event()
+        self.called = threading.Event()
+
+    def __call__(self, event: dict[str, Any], _context: object) -> dict[str, Any]:
+        if event.get("detail-type") == "Scheduled Event":
+            self.scheduled.set()
+            return {}
+        records = event["Records"]
+        self.bodies.append(sorted(record["body"] for record in records))
+        self.called.set()
+        failed = [record["messageId"] for record in records if record["body"] in self.fail]
+        return {"batchItemFailures": [{"itemIdentifier": name} for name in failed]}
+
+
+def poller(ports: Ports, handler: Handler, **changes: Any) -> Poller:
+    function = Function("f", "x:y", **{"queue": PLAN, **changes})
+    return Poller(function, handler, ports.queue)
+
+
+def test_a_message_reaches_its_function_and_is_gone(ports: Ports) -> None:
+    ports.queue.send(PLAN, [b"one"])
+    calls = Calls()
+    assert poller(ports, calls)._take()
+    assert calls.bodies == [["one"]]
+    assert ports.queue.depth(PLAN) == 0
+
+
+def test_a_message_that_failed_comes_again_later(ports: Ports, clock: FakeClock) -> None:
+    ports.queue.send(PLAN, [b"bad"])
+    calls = Calls(fail={"bad"})
+    taker = poller(ports, calls)
+    taker._take()
+    assert not taker._take()
+    clock.advance(2)
+    assert taker._take()
+    assert calls.bodies == [["bad"], ["bad"]]
+
+
+def test_a_function_that_raises_gets_its_message_again(ports: Ports, clock: FakeClock) -> None:
+    def broken(_event: dict[str, Any], _context: object) -> dict[str, Any]:
+        raise RuntimeError("boom")
+
+    ports.queue.send(PLAN, [b"x"])
+    taker = poller(ports, broken)
+    assert taker._take()
+    assert ports.queue.depth(PLAN) == 1
+    clock.advance(2)
+    assert taker._take()
+
+
+def test_a_burst_arrives_in_one_call(ports: Ports) -> None:
+    ports.queue.send(DROPS, [str(n).encode() for n in range(25)])
+    calls = Calls()
+    poller(ports, calls, queue=DROPS, batch_items=1000, batch_window_s=1)._take()
+    assert [len(bodies) for bodies in calls.bodies] == [25]
+
+
+def test_a_batch_is_never_larger_than_the_function_takes(ports: Ports) -> None:
+    ports.queue.send(DROPS, [str(n).encode() for n in range(25)])
+    calls = Calls()
+    poller(ports, calls, queue=DROPS, batch_items=10, batch_window_s=1)._take()
+    assert [len(bodies) for bodies in calls.bodies] == [10]
+
+
+def test_a_started_poller_calls_its_schedule_at_once_and_takes_messages(ports: Ports) -> None:
+    calls = Calls()
+    running = poller(ports, calls, every_s=3600)
+    running.start()
+    try:
+        assert calls.scheduled.wait(WAIT_S)
+        ports.queue.send(PLAN, [b"late"])
+        assert calls.called.wait(WAIT_S)
+    finally:
+        running.stop(WAIT_S)
+    assert calls.bodies == [["late"]]

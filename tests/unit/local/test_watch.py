@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from hookline.core.ports import Ports
+from hookline.core.records import Serving, Tenant, Trigger, Volume
+from hookline.core.topology import DROPS
+from hookline.local.volumes import local_path
+from hookline.local.watch import Watcher, is_being_written
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "in box"
+    made.mkdir()
+    return made
+
+
+def watched(ports: Ports, folder: Path | None, *, since: float) -> Volume:
+    """A volume with a trigger: linked to `folder`, or uploaded when there is none."""
+    link = folder.as_uri() if folder else ""
+    volume = Volume(tenant="acme", id=3, name="v", link=link, created_at=since)
+    trigger = Trigger(
+        tenant="acme", id=1, volume_id=3, model_id=1, serving=Serving(), created_at=since
+    )
+    ports.catalog.put(Tenant(name="acme", created_at=since))
+    ports.catalog.put(volume)
+    ports.catalog.put(trigger)
+    return volume
+
+
+def reported(ports: Ports) -> list[str]:
+    """The keys of the events on the drops queue, taken."""
+    keys = []
+    while leases := ports.queue.receive(DROPS, 10, lease_s=60):
+        for lease in leases:
+            keys.append(json.loads(lease.body)["detail"]["object"]["key"])
+            ports.queue.ack(lease)
+    return sorted(keys)
+
+
+def test_a_file_that_landed_is_reported_once_it_stood_still(ports: Ports, folder: Path) -> None:
+    watched(ports, folder, since=time.time())
+    watcher = Watcher(ports)
+    watcher.look()
+    (folder / "a.png").write_bytes(b"x")
+    watcher.look()
+    assert reported(ports) == []
+    watcher.look()
+    assert reported(ports) == [f"{folder.as_uri()}/a.png"]
+    watcher.look()
+    assert reported(ports) == []
+
+
+def test_files_that_were_there_before_the_trigger_are_left_alone(
+    ports: Ports, folder: Path
+) -> None:
+    (folder / "old.png").write_bytes(b"x")
+    watched(ports, folder, since=time.time() + 60)
+    watcher = Watcher(ports)
+    for _ in range(3):
+        watcher.look()
+    assert reported(ports) == []
+
+
+def test_a_file_that_landed_while_nobody_looked_is_reported(ports: Ports, folder: Path) -> None:
+    watched(ports, folder, since=time.time())
+    (folder / "missed.png").write_bytes(b"x")
+    os.utime(folder / "missed.png", (0, 0))  # copied with its old time
+    watcher = Watcher(ports)
+    watcher.look()
+    watcher.look()
+    assert reported(ports) == [f"{folder.as_uri()}/missed.png"]
+
+
+def test_a_file_that_is_still_open_for_writing_is_not_reported(ports: Ports, folder: Path) -> None:
+    watched(ports, folder, since=time.time())
+    watcher = Watcher(ports)
+    watcher.look()
+    with (folder / "slow.png").open("wb") as writer:
+        writer.write(b"half")
+        writer.flush()
+        for _ in range(3):
+            watcher.look()
+        assert reported(ports) == []
+        writer.write(b" and half")
+    watcher.look()
+    watcher.look()
+    assert reported(ports) == [f"{folder.as_uri()}/slow.png"]
+
+
+def test_another_version_of_a_file_is_reported_again(ports: Ports, folder: Path) -> None:
+    watched(ports, folder, since=time.time())
+    watcher = Watcher(ports)
+    for text in (b"one", b"three"):
+        (folder / "a.png").write_bytes(text)
+        watcher.look()
+        watcher.look()
+    assert len(reported(ports)) == 2
+
+
+def test_a_file_copied_into_an_uploaded_volume_is_reported_by_its_key(
+    ports: Ports, tmp_path: Path
+) -> None:
+    volume = watched(ports, None, since=time.time())
+    watcher = Watcher(ports)
+    watcher.look()
+    (tmp_path / "a.png").write_bytes(b"x")
+    shutil.copy(tmp_path / "a.png", local_path(ports.blobs.uri(volume.prefix)))
+    watcher.look()
+    watcher.look()
+    assert reported(ports) == [f"{volume.prefix}a.png"]
+
+
+def test_a_removed_file_is_forgotten_and_reported_when_it_comes_back(
+    ports: Ports, folder: Path
+) -> None:
+    watched(ports, folder, since=time.time())
+    watcher = Watcher(ports)
+    for _ in range(2):
+        (folder / "a.png").write_bytes(b"x")
+        watcher.look()
+        watcher.look()
+        (folder / "a.png").unlink()
+        watcher.look()
+    assert len(reported(ports)) == 2
+
+
+def test_a_closed_file_is_not_being_written(folder: Path) -> None:
+    path = folder / "a"
+    path.write_bytes(b"x")
+    assert not is_being_written(path)
+    with path.open("ab"):
+        assert is_being_written(path)
+    assert not is_being_written(path)
