@@ -194,7 +194,7 @@ def test_a_transaction_with_one_stale_write_makes_none(catalog: Catalog, place: 
     stale = catalog.put(note("stale"))
     catalog.put(stale.changed(text="newer"))
     kept = catalog.put(note("kept"))
-    writes = [Put(note("new")), Delete(kept)]
+    writes: list[Put | Delete] = [Put(note("new")), Delete(kept)]
     writes.insert(place, Put(stale.changed(text="lost")))
 
     with pytest.raises(Conflict):

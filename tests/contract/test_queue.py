@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from hookline.core.errors import Conflict, InvalidInput, NotFound
@@ -89,9 +91,7 @@ def test_the_receive_limit_is_the_same_everywhere(any_queue: Queue, limit: int) 
         any_queue.receive(PLAN, limit, lease_s=1)
 
 
-def test_a_body_that_some_queue_cannot_carry_is_refused(
-    any_queue: Queue, clock: FakeClock
-) -> None:
+def test_a_body_that_some_queue_cannot_carry_is_refused(any_queue: Queue, clock: FakeClock) -> None:
     with pytest.raises(InvalidInput, match="too large"):
         any_queue.send(PLAN, [b"fine", b"x" * (MAX_MESSAGE_BYTES + 1)])
     assert everything(any_queue, clock) == []
@@ -119,6 +119,23 @@ def test_a_leased_message_is_hidden_from_others(queue: Queue) -> None:
     queue.receive(PLAN, 1, lease_s=LONG_S)
 
     assert list(queue.receive(PLAN, 10, lease_s=LONG_S)) == []
+
+
+def test_consumers_at_once_never_share_a_lease(queue: Queue) -> None:
+    sent = [b"%03d" % index for index in range(120)]
+    queue.send(PLAN, sent)
+
+    def consume(_: int) -> list[Lease]:
+        taken: list[Lease] = []
+        while leases := queue.receive(PLAN, 3, lease_s=LONG_S):
+            taken += leases
+        return taken
+
+    with ThreadPoolExecutor(8) as pool:
+        taken = [lease for leases in pool.map(consume, range(8)) for lease in leases]
+
+    assert bodies(taken) == sent
+    assert len({lease.receipt for lease in taken}) == len(sent)
 
 
 def test_a_lease_that_ends_is_delivered_again_and_counted(queue: Queue, clock: FakeClock) -> None:

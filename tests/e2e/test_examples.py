@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
 import zipfile
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.cloud import DIGITS, ROOT, Cloud, digit_files, running
+from tests.e2e.cloud import DIGITS, ROOT, Cloud, digit_files, running, until
 
 PHOTO = ROOT / "examples" / "photo"
 FLOWER = ["black", "green", "orange"]
@@ -85,3 +87,42 @@ def test_a_bundle_gets_the_packages_that_it_pins(tmp_path: Path) -> None:
         stream = cloud.ask("model", "deploy", str(model["id"]), "-f", str(bundle), "--wait")
         answer = cloud.predict(stream["presigned_token"], digit_files()[0].read_bytes())
         assert answer.text == "green"
+
+
+def shell(cloud: Cloud, script: str, **variables: str) -> str:
+    done = subprocess.run(
+        ["bash", "-euc", script],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=cloud.home.parent,
+        env=cloud.environment | variables,
+        timeout=110,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_quick_start_works_as_written(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "quickstart.md").read_text(encoding="utf-8")
+    text = text.replace("examples/", f"{ROOT}/examples/")
+    blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+    _demo, _install, up, deploy, *predict_and_batch, drop, stop = blocks
+    assert up == "hookline up -d\n"
+    with running(tmp_path / "home") as cloud:
+        shell(cloud, deploy)
+        token = str(cloud.ask("stream", "rotate", "1")["presigned_token"])
+        script = "".join(predict_and_batch).replace("http://127.0.0.1:8700", cloud.endpoint)
+        answers = shell(cloud, script, TOKEN=token)
+        promised = re.search(r"```json\n(.*?)\n```", text, re.DOTALL)
+        assert promised
+        assert answers.count(promised[1]) == 2
+        assert len((tmp_path / "results.csv").read_text(encoding="utf-8").splitlines()) == 100
+        shell(cloud, drop, HOME=str(tmp_path))
+        until(lambda: len(landed(cloud)) == 5)
+        assert stop.endswith("hookline down\n")
+        shell(cloud, stop.removesuffix("hookline down\n"))
+
+
+def landed(cloud: Cloud) -> list[str]:
+    return [drop["name"] for drop in cloud.ask("volume", "triggers", "2", "--history")]

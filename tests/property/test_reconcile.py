@@ -16,13 +16,14 @@ from hookline.control.desired import (
     plan_stream,
     plan_workers,
 )
-from hookline.core.ports import Failure, Process
+from hookline.core.ports import Failure, GroupState, Process
 from hookline.core.records import PLATFORM, Replica, Serving, Stream
 
 NOW = 1000.0
 LIVE = ("Deploying", "Running", "Updating")
 STATUSES = (*LIVE, "Failed", "Undeploying", "Undeployed")
 
+states: st.SearchStrategy[GroupState] = st.sampled_from(["starting", "ready", "draining", "exited"])
 streams = st.builds(
     Stream,
     tenant=st.just("a"),
@@ -40,7 +41,7 @@ processes = st.lists(
         tenant=st.just("a"),
         group=st.just("stream-1"),
         process_id=st.sampled_from("pqrst"),
-        state=st.sampled_from(["starting", "ready", "draining", "exited"]),
+        state=states,
         address=st.sampled_from(["unix:/1", "unix:/2"]),
         failure=st.none() | st.just(Failure("hook_failed", "It failed.")),
     ),
@@ -181,9 +182,7 @@ def test_a_stream_only_moves_along_the_allowed_ways(
     assert world.tokens == (0 if stream.status == "Undeploying" else 1)
 
 
-worker_processes = st.lists(
-    st.sampled_from(["starting", "ready", "draining", "exited"]), max_size=4
-).map(
+worker_processes = st.lists(states, max_size=4).map(
     lambda states: [
         Process(PLATFORM, "worker", f"w{number}", state) for number, state in enumerate(states)
     ]

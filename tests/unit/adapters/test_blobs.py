@@ -14,6 +14,7 @@ from hookline.adapters.embedded.blobs import FolderBlobs
 from hookline.adapters.embedded.draft import Draft
 from hookline.adapters.embedded.signature import SignedBlob
 from hookline.core.errors import Conflict, InvalidInput, NotFound, TooLarge, Unavailable
+from tests.unit.adapters.folders import names
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ def read(blobs: FolderBlobs, key: str) -> bytes:
 
 
 def drafts(root: Path) -> list[str]:
-    return os.listdir(root / ".tmp")
+    return names(root / ".tmp")
 
 
 def test_a_blob_is_a_file_that_other_programs_can_read(blobs: FolderBlobs, root: Path) -> None:
@@ -135,7 +136,7 @@ def test_links_are_neither_listed_nor_followed(
             blobs.put(key, b"x")
         blobs.delete(key)
     blobs.delete("t/folder/secret")
-    assert sorted(os.listdir(outside)) == ["secret"]
+    assert names(outside) == ["secret"]
 
 
 def test_writing_over_a_link_replaces_the_link(
@@ -173,9 +174,9 @@ def test_deleting_the_last_file_removes_its_empty_folders(blobs: FolderBlobs, ro
     blobs.put("t/d", b"x")
     blobs.delete("t/a/b/c")
 
-    assert sorted(os.listdir(root / "t")) == ["d"]
+    assert names(root / "t") == ["d"]
     blobs.delete("t/d")
-    assert os.listdir(root) == [".tmp"]
+    assert names(root) == [".tmp"]
 
 
 def test_writers_and_deleters_of_one_folder_do_not_disturb_each_other(
@@ -206,6 +207,7 @@ def test_a_full_disk_is_unavailable_and_says_so() -> None:
         draft = Draft(Path("/nonexistent"), "t/a", full)
         with pytest.raises(Unavailable, match="disk is full"):
             draft.write(b"x" * 1_000_000)
+        draft.write(b"small enough to wait in memory")
         with pytest.raises(Unavailable, match="disk is full"):
             draft.publish(Path("/nonexistent"), [], "a", if_absent=False)
 

@@ -24,6 +24,12 @@ def add(database: Database, value: int) -> None:
         connection.execute("INSERT INTO item VALUES (?)", (value,))
 
 
+def add_and_fail(database: Database, value: int) -> None:
+    with database.write() as connection:
+        connection.execute("INSERT INTO item VALUES (?)", (value,))
+        raise ZeroDivisionError
+
+
 def test_every_commit_reaches_the_disk_before_it_is_acknowledged(tmp_path: Path) -> None:
     database = Database.open(tmp_path / "x.db", SCHEMA)
     with database.read() as connection:
@@ -33,9 +39,8 @@ def test_every_commit_reaches_the_disk_before_it_is_acknowledged(tmp_path: Path)
 
 def test_a_transaction_that_raises_is_undone(tmp_path: Path) -> None:
     database = Database.open(tmp_path / "x.db", SCHEMA)
-    with pytest.raises(ZeroDivisionError), database.write() as connection:
-        connection.execute("INSERT INTO item VALUES (1)")
-        raise ZeroDivisionError
+    with pytest.raises(ZeroDivisionError):
+        add_and_fail(database, 1)
     add(database, 2)
 
     assert values(database) == [2]

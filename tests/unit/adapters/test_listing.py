@@ -43,7 +43,7 @@ def paged(folder: Folder, prefix: str, after: str, limit: int) -> list[str]:
         assert len(page.items) == limit
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(KEYS, max_size=25, unique=True), CUTS, CUTS, st.integers(1, 5))
 def test_a_folder_is_listed_exactly_as_s3_would(
     wanted: list[str], prefix: str, after: str, limit: int
@@ -67,7 +67,7 @@ def big_folder(root: Path, count: int) -> None:
 
 
 def test_the_names_of_a_big_folder_are_read_once(tmp_path: Path) -> None:
-    big_folder(tmp_path / "big", 2500)
+    big_folder(tmp_path / "big", 1100)
     listing = Listing(tmp_path)
     first = next(listing.keys(b"big/", b""))
     kept = listing._kept
@@ -76,18 +76,18 @@ def test_the_names_of_a_big_folder_are_read_once(tmp_path: Path) -> None:
     assert (first, second) == (b"big/00000", b"big/01001")
     assert kept is not None
     assert listing._kept is kept
-    assert len(list(listing.keys(b"big/", b""))) == 2500
+    assert len(list(listing.keys(b"big/", b""))) == 1100
     assert listing._kept is None
 
 
 def test_a_file_that_lands_between_two_pages_is_listed(tmp_path: Path) -> None:
-    big_folder(tmp_path / "big", 1500)
+    big_folder(tmp_path / "big", 1100)
     folder = Folder(tmp_path)
     page = folder.list("big/", limit=1000)
-    (tmp_path / "big" / "01200x").touch()
+    (tmp_path / "big" / "01050x").touch()
     rest = folder.list("big/", after=page.after, limit=1000)
 
-    assert "big/01200x" in [info.key for info in rest.items]
+    assert "big/01050x" in [info.key for info in rest.items]
 
 
 def test_only_folders_on_the_way_are_read(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import subprocess
@@ -140,6 +141,23 @@ def test_a_stored_key_is_not_sent_to_another_endpoint(
 
     assert hookline("--endpoint", "https://other.example", "model", "list").exit_code == 4
     assert "Authorization" not in api.requests[0].headers
+
+
+def test_config_says_where_each_setting_came_from(hookline: Call, environ: dict[str, str]) -> None:
+    del environ["HOOKLINE_ENDPOINT"], environ["HOOKLINE_KEY"]
+    save(from_environment(environ), "", "http://stored", KEY)
+    environ["HOOKLINE_PORT"] = "9000"
+
+    rows = json.loads(hookline("config", "--profile", "default", "-o", "json").stdout)
+
+    assert KEY not in str(rows)
+    sources = {row["name"]: (row["value"], row["source"]) for row in rows}
+    assert sources["endpoint"] == ("http://stored", "profile")
+    assert sources["port"] == ("9000", "environment")
+    assert sources["profile"] == ("default", "flag")
+    assert sources["host"] == ("127.0.0.1", "default")
+    assert hookline("config", "port").stdout == "9000\n"
+    assert hookline("config", "prot").exit_code == 3
 
 
 def test_nothing_at_the_endpoint_is_told_with_the_mend(api: FakeApi, hookline: Call) -> None:

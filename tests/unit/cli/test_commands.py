@@ -107,6 +107,14 @@ def test_show_prints_a_field_a_line(api: FakeApi, hookline: Call) -> None:
     assert "evil\\x1b[2J" in lines[2]
 
 
+def test_lists_inside_an_answer_are_shown_as_json(api: FakeApi, hookline: Call) -> None:
+    api.models[2] = MODEL | {"labels": ["cat", "dog"]}
+
+    assert '["cat", "dog"]  |' in hookline("model", "show", "2").stdout
+    (row,) = csv.DictReader(io.StringIO(hookline("model", "list", "-o", "csv").stdout))
+    assert json.loads(row["labels"]) == ["cat", "dog"]
+
+
 def test_delete_tells_on_stderr_alone(api: FakeApi, hookline: Call) -> None:
     api.models[2] = MODEL
 
@@ -195,7 +203,9 @@ def test_stream_show_explains_a_failure(api: FakeApi, hookline: Call) -> None:
 
     result = hookline("stream", "show", "23")
 
-    assert result.stdout.endswith("\ninit raised.\n  inference.py, line 3\n  Boom\n")
+    assert result.stdout.endswith("\n\ninit raised.\n  inference.py, line 3\n  Boom\n")
+    assert "hook_failed" not in result.stdout
+    assert "hook_failed" in hookline("stream", "show", "23", "-o", "json").stdout
 
 
 def test_predict_reads_stdin(hookline: Call) -> None:

@@ -106,5 +106,5 @@ def test_labels_are_lines_or_a_list(name: str, text: str, tmp_path: Path) -> Non
 def test_other_json_is_no_labels(text: str, tmp_path: Path) -> None:
     (tmp_path / "l.json").write_text(text)
 
-    with pytest.raises(InvalidInput, match="JSON|list of strings"):
+    with pytest.raises(InvalidInput, match=r"JSON|list of strings"):
         read_labels(tmp_path / "l.json")

@@ -15,7 +15,7 @@ from aws_lambda_powertools.event_handler.openapi.params import Body
 from hookline.control import app
 from hookline.control.caller import Calling
 from hookline.control.openapi import ROUTERS
-from hookline.core.errors import Overloaded
+from hookline.core.errors import NotFound, Overloaded
 from hookline.core.ports import Ports
 from hookline.core.requests import NewVolume
 from hookline.core.topology import FUNCTIONS, Route
@@ -31,6 +31,13 @@ def slow(call: Calling, number: int) -> MeView:
     """Answer when four requests are in progress."""
     BARRIER.wait()
     return MeView(tenant=call.tenant, user=f"{call.user} {number}", role="user")
+
+
+@router.get("/late")
+def late() -> MeView:
+    """Fail when four requests are in progress."""
+    BARRIER.wait()
+    raise NotFound("It is not there.")
 
 
 @router.get("/broken")
@@ -105,6 +112,18 @@ def test_requests_at_once_do_not_mix(handle: app.Handler) -> None:
             ]
 
 
+def test_failures_at_once_carry_the_ids_of_their_own_requests(handle: app.Handler) -> None:
+    def one(number: int) -> Answer:
+        request = event("GET", "/late")
+        request["requestContext"]["requestId"] = f"r{number}"
+        return Answer.of(handle(request, None))
+
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(one, range(4)))
+
+    assert [answer.body["request_id"] for answer in answers] == ["r0", "r1", "r2", "r3"]
+
+
 def test_a_bug_answers_500_with_the_request_id_and_nothing_of_its_cause(
     handle: app.Handler, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -131,6 +150,7 @@ def test_a_server_fault_of_ours_is_logged_once_and_told(
         "overloaded",
         "Come back.",
     )
+    assert answer.headers["Retry-After"] == "1"
     assert [record.message for record in caplog.records] == ["request_failed"]
 
 

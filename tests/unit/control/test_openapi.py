@@ -54,7 +54,7 @@ def test_every_operation_but_the_description_takes_a_key(plane: Plane) -> None:
 
     assert document["components"]["securitySchemes"]["key"]["scheme"] == "bearer"
     for route, operation in operations(document).items():
-        expected = None if route in PUBLIC_ROUTES else [{"key": []}]
+        expected: object = None if route in PUBLIC_ROUTES else [{"key": []}]
         assert operation.get("security") == expected
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +9,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
+import hookline
 from hookline.core.errors import InvalidInput, InvalidOutput, ModelLoadFailed
 from hookline.runtime.backends.batches import ANY, BatchRunner, find_batch_axis
 from hookline.runtime.backends.onnx import OnnxBackend
@@ -170,3 +173,17 @@ def test_class_probabilities_of_scikit_learn_become_an_array(tmp_path: Path) -> 
     (output,) = runner(path).run([{"x": np.array([0.25, 0.75], np.float32)}])
     assert output["label"].tolist() == "dog"
     assert output["scores"].tolist() == [0.25, 0.75]
+
+
+def test_onnxruntime_reports_nothing_to_its_maker(tmp_path: Path) -> None:
+    model = onnx_models.convolution(tmp_path / "model.onnx")
+    load = "from hookline.runtime.backends.onnx import OnnxBackend as B; import sys\n"
+    load += "B.load(sys.argv[1], threads=1, gpus=0)"
+    done = subprocess.run(
+        [sys.executable, "-c", load, str(model)],
+        check=True,
+        capture_output=True,
+        # With nowhere to keep its device id, telemetry that is on says so.
+        env={"HOME": "/proc/nowhere", "PYTHONPATH": str(Path(hookline.__file__).parents[1])},
+    )
+    assert done.stderr == b""

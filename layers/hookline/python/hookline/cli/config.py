@@ -31,9 +31,9 @@ class Setting:
 @with_output
 @pass_shell
 def config_command(shell: Shell, /, *, name: str | None) -> None:
-    """Print the settings and where each came from, or the value of the setting NAME alone.
+    """Print the settings and where each came from.
 
-    Keys are cut to their ends.
+    With NAME, print the value of that setting alone. Keys are cut to their ends.
     """
     settings = [_setting(shell, known) for known in NAMES]
     if name is None:

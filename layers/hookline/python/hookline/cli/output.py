@@ -22,8 +22,10 @@ def one(view: object, form: str, columns: Sequence[str]) -> Iterator[str]:
     if form == "json":
         yield json.dumps(row, indent=2, ensure_ascii=False)
     elif form == "table" and not columns:
+        failure = row.pop("failure", None)
         lines = [{"field": name, "value": cell(name, value)} for name, value in row.items()]
         yield from table(lines, ("field", "value"))
+        yield from _explained(failure or {})
     else:
         yield from many([view], form, columns)
 
@@ -64,7 +66,7 @@ def cell(name: str, value: object) -> str:
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, dict | list):
+    if isinstance(value, dict | list | tuple):
         return printable(json.dumps(value, ensure_ascii=False))
     if name.endswith("_at") and isinstance(value, str) and value:
         return _local(value)
@@ -76,6 +78,14 @@ def printable(text: str) -> str:
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
     )
+
+
+def _explained(failure: Row) -> Iterator[str]:
+    """Why something failed, below its table: the message and the lines of the user's code."""
+    if failure:
+        yield ""
+        yield printable(failure["message"])
+        yield from (f"  {printable(line)}" for line in failure["trace"].splitlines())
 
 
 def _line(cells: Iterable[str]) -> str:
@@ -107,7 +117,7 @@ def _csv(rows: Sequence[Row], columns: Sequence[str]) -> Iterator[str]:
     for row in rows:
         values = (row.get(name) for name in names)
         writer.writerow(
-            json.dumps(value) if isinstance(value, dict | list | bool) else value
+            json.dumps(value) if isinstance(value, dict | list | tuple | bool) else value
             for value in values
         )
     yield text.getvalue().rstrip("\n")

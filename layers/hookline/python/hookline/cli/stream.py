@@ -16,7 +16,6 @@ from hookline.cli.shell import Shell, pass_shell
 
 if TYPE_CHECKING:
     from hookline import Client
-    from hookline.client.views import Failure
 
 LISTED = ("id", "model_id", "status", "formatter", "ready_replicas", "created_at")
 FOLLOW_S = 0.5
@@ -45,10 +44,7 @@ def list_(shell: Shell, /) -> None:
 def show(shell: Shell, /, stream_id: int) -> None:
     """Show a stream; for a failed one, the lines of the hook that failed."""
     with shell.client() as cloud:
-        stream = cloud.stream(stream_id)
-    shell.show(stream)
-    if stream.failure and shell.output == "table":
-        _explain(stream.failure)
+        shell.show(cloud.stream(stream_id))
 
 
 @stream_command.command(
@@ -127,11 +123,3 @@ def _print_logs(cloud: Client, stream_id: int, after: int) -> int:
             sys.stdout.flush()
             return max(after, page.after)
         after = page.after
-
-
-def _explain(failure: Failure) -> None:
-    from hookline.cli.output import printable  # noqa: PLC0415 - help needs none
-
-    click.echo(f"\n{printable(failure.message)}")
-    for line in failure.trace.splitlines():
-        click.echo(f"  {printable(line)}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import logging
-import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
@@ -24,6 +23,7 @@ from hookline.core.errors import (
     HooklineError,
     InvalidInput,
     NotFound,
+    Transient,
     UnsupportedMediaType,
     problem,
 )
@@ -35,8 +35,8 @@ Handler = Callable[[dict[str, Any], object], dict[str, Any]]
 
 PROBLEM_JSON = "application/problem+json"
 SERVER_FAULT = 500
+RETRY_AFTER_S = "1"
 MAX_LISTED_ERRORS = 20
-_BUILDING = threading.Lock()
 
 
 class Router(APIGatewayHttpRouter):
@@ -76,12 +76,8 @@ class Api(APIGatewayHttpResolver):
             json_body_deserializer=parsed,
         )
         self._ports = ports
-        with _BUILDING:
-            for router in routers:
-                # Powertools hands a router's resolver of last time, and the request it may be
-                # serving just now, on to the next one; ours share nothing.
-                router.api_resolver = None
-                self.include_router(router)
+        for router in routers:
+            self.include_router(router)
         self.exception_handler(HooklineError)(self._known)
         self.exception_handler(RequestValidationError)(self._invalid)
         self.exception_handler(RequestUnsupportedContentType)(self._not_json)
@@ -91,7 +87,8 @@ class Api(APIGatewayHttpResolver):
     def resolve(self, event: Any, context: Any) -> dict[str, Any]:
         event = {**event, **_as_text(event)}
         # Powertools keeps the event on the class, where every thread would see it; an attribute of
-        # the instance hides that one.
+        # the instance hides that one. And it gives a resolver the context of another one that the
+        # routers joined before, with the request that may be in progress there.
         self.current_event = APIGatewayProxyEventV2(event, parsed)
         self.context = {"ports": self._ports}
         return super().resolve(event, context)
@@ -140,7 +137,8 @@ class Api(APIGatewayHttpResolver):
 
     def _answer(self, error: HooklineError) -> Response[str]:
         members = problem(error, request_id=self._request_id)
-        return Response(error.status, PROBLEM_JSON, json.dumps(members))
+        headers = {"Retry-After": RETRY_AFTER_S} if isinstance(error, Transient) else {}
+        return Response(error.status, PROBLEM_JSON, json.dumps(members), headers=headers)
 
     @property
     def _request_id(self) -> str:

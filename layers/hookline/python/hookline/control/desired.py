@@ -104,9 +104,8 @@ def plan_workers(
 
 def _leave(stream: Stream, processes: Sequence[Process], now: float) -> Iterator[Action]:
     is_leaving = stream.status == "Undeploying"
-    is_draining = bool(processes) and all(process.state == "draining" for process in processes)
     # A group may be known to the fleet before it has processes, so nothing seen is no proof.
-    if (processes or is_leaving) and not is_draining:
+    if processes or is_leaving:
         yield Remove(stream.tenant, stream.group)
     if is_leaving and all(process.state == "exited" for process in processes):
         yield Revoke(stream.tenant, stream.id)

@@ -165,7 +165,7 @@ def _predict_some(ports: Ports, tenant: str, trigger_id: int, drops: Sequence[Dr
             return [], []
         wanted = [drop for drop in unseen if not drop.reason]
         # The unchanged trigger makes this fail when it is being turned off.
-        writes = [Put(trigger), *(Put(drop) for drop in unseen if drop.reason)]
+        writes: list[Write] = [Put(trigger), *(Put(drop) for drop in unseen if drop.reason)]
         if not wanted:
             return [], writes
         number, counted = next_number(ports.catalog, tenant, Job)

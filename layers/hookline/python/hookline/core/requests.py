@@ -25,7 +25,7 @@ FileSize = Annotated[int, Field(ge=0, le=MAX_UPLOAD_BYTES)]
 class Body(BaseModel):
     """The JSON object of a request."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
 
 class NewUpload(Body):

@@ -56,7 +56,7 @@ def _routes(*lines: str) -> tuple[Route, ...]:
 
 QUEUES: tuple[QueueSpec, ...] = (
     QueueSpec(PLAN, lease_s=1800),
-    QueueSpec(SHARDS, lease_s=60),  # taken by workers, which extend it while they run
+    QueueSpec(SHARDS, lease_s=15),  # taken by workers, which extend it while they run
     QueueSpec(FINISH, lease_s=1800),
     QueueSpec(DROPS, lease_s=360),
     QueueSpec(RECONCILE, lease_s=360),

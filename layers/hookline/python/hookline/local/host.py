@@ -69,6 +69,7 @@ def serve(config: Config, listener: socket.socket, on_ready: Callable[[str], Non
     signal.signal(signal.SIGIO, signal.SIG_IGN)  # a writer may break the watcher's leases
     fleet = _fleet(config)
     ports = wiring.ports(config.home, fleet=fleet, chaos=config.chaos)
+    wiring.release_leases(config.home)
     fleet.on_change = lambda: ports.queue.send(RECONCILE, [b"{}"])
     endpoint = endpoint_of(listener, config.host)
     _introduce(config, ports, endpoint)

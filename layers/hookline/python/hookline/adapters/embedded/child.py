@@ -172,12 +172,16 @@ def _told(path: Path) -> Failure | None:
         opened = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return None
-    with os.fdopen(opened, "rb") as file:
-        if not stat.S_ISREG(os.fstat(opened).st_mode):
-            return None
-        text = file.read(_MAX_FAILURE_BYTES)
     try:
-        told = json.loads(text)
-        return Failure(str(told["code"]), str(told["message"]), str(told.get("trace", "")))
-    except (ValueError, KeyError, TypeError, AttributeError):
+        is_file = stat.S_ISREG(os.fstat(opened).st_mode)
+        told = json.loads(os.read(opened, _MAX_FAILURE_BYTES)) if is_file else {}
+        return Failure(*(_text(told[name]) for name in ("code", "message", "trace")))
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
+    finally:
+        os.close(opened)
+
+
+def _text(value: object) -> str:
+    """JSON may spell halves of characters, which nothing can store."""
+    return str(value).encode("utf-8", "replace").decode()

@@ -11,7 +11,7 @@ from pathlib import Path
 from hookline.adapters.embedded import logs
 from hookline.adapters.embedded.child import Child
 from hookline.adapters.embedded.children import Children, Command
-from hookline.adapters.embedded.runs import prepare, run_folder
+from hookline.adapters.embedded.runs import discard, prepare, run_folder
 from hookline.adapters.embedded.wish import Wish
 from hookline.core.errors import HooklineError, Unavailable
 from hookline.core.ports import Failure, Group, Process
@@ -87,6 +87,7 @@ class ProcessFleet:
                 log.error("processes_stay", extra={"count": len(list(self._children))})
                 return
         self._children.close()
+        discard(self._runs)
 
     def _begin(self) -> threading.Thread:
         prepare(self._runs)

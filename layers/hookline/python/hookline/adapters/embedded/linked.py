@@ -61,11 +61,19 @@ def open_link(uri: str, *, home: Path) -> LinkedFolder:
 
 
 def _path_of(uri: str) -> Path:
-    parts = urlsplit(uri)
+    try:
+        parts = urlsplit(uri)
+    except ValueError:
+        raise _not_a_link(uri) from None
     path = Path(unquote(parts.path))
-    if parts.scheme != "file" or parts.netloc not in ("", "localhost") or not path.is_absolute():
-        raise InvalidInput(
-            f"The link {uri!r} cannot be opened on this machine.",
-            why="Links are written file:///an/absolute/folder.",
-        )
+    is_plain = parts.netloc in ("", "localhost") and not parts.query and not parts.fragment
+    if parts.scheme != "file" or not is_plain or not path.is_absolute() or "\0" in str(path):
+        raise _not_a_link(uri)
     return path
+
+
+def _not_a_link(uri: str) -> InvalidInput:
+    return InvalidInput(
+        f"The link {uri!r} cannot be opened on this machine.",
+        why="Links are written file:///an/absolute/folder.",
+    )

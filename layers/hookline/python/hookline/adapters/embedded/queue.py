@@ -35,6 +35,9 @@ RETURNING id, body, receipt, attempts"""  # noqa: S608 - constants only
 _EXTEND = """
 UPDATE message SET visible_at = ?
 WHERE queue = ? AND receipt = ? AND receipt != '' AND visible_at > ?"""
+_RELEASE = """
+UPDATE message SET visible_at = :now, receipt = ''
+WHERE receipt != '' AND is_dead = 0 AND visible_at > :now"""
 _ACK = "DELETE FROM message WHERE queue = ? AND receipt = ? AND receipt != ''"
 _DEPTH = "SELECT count(*) FROM message WHERE queue = ? AND is_dead = 0"
 _DEAD = """
@@ -51,6 +54,11 @@ class SqliteQueue:
     @classmethod
     def open(cls, path: Path, *, clock: Callable[[], float] = time.time) -> SqliteQueue:
         return cls(Database.open(path, _SCHEMA), clock=clock)
+
+    def release(self) -> None:
+        """End every lease. For a host at its start: who held them died with the host before."""
+        with self._database.write() as connection:
+            connection.execute(_RELEASE, {"now": self._clock()})
 
     def send(self, queue: str, bodies: Sequence[bytes], *, delay_s: int = 0) -> None:
         _known(queue)

@@ -52,5 +52,10 @@ def prepare(runs: Path) -> None:
         shutil.rmtree(left, ignore_errors=True)
 
 
+def discard(runs: Path) -> None:
+    """Remove the folder when no process needs it any more."""
+    shutil.rmtree(runs, ignore_errors=True)
+
+
 def _is_short(runs: Path) -> bool:
     return len(os.fsencode(f"{runs}{_LONGEST}")) <= MAX_SOCKET_BYTES

@@ -37,6 +37,11 @@ def ports(
     )
 
 
+def release_leases(home: Path) -> None:
+    """Deliver again what an earlier host's processes held when they died with it."""
+    SqliteQueue.open(home / "queue.db").release()
+
+
 def process_ports(home: Path, *, chaos: int | None = None) -> Ports:
     """The ports of a process that hookline started: it cannot start others."""
     return ports(home, fleet=AbsentFleet(), chaos=chaos)
