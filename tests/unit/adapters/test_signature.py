@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from hookline.adapters.embedded.signature import SignedBlob, load_secret, sign, verify
 from hookline.core.errors import BadRequest, Forbidden
+from tests.unit.adapters.folders import names
 
 SECRET = b"s" * 32
 BLOB = SignedBlob("t/volumes/5/a b.png", "ab" * 32, 7)
-from tests.unit.adapters.folders import names
 
 
 def split(url: str) -> tuple[str, str]:

@@ -121,7 +121,7 @@ def test_a_preparation_is_stored(plane: Plane) -> None:
 
 
 def test_a_preparation_comes_from_the_file(plane: Plane) -> None:
-    data = onnx_bytes(metadata=(("hookline.preparation", '{"mean": [0.5], "std": [2]}'),))
+    data = onnx_bytes(metadata=(("mean", "[0.5]"), ("std", "[2]")))
 
     assert imported(plane, data)["preparation"]["mean"] == [0.5]
 
@@ -151,7 +151,7 @@ def test_a_preparation_that_cannot_be_is_refused(
 
 
 def test_a_file_with_an_unreadable_preparation_is_refused(plane: Plane) -> None:
-    digest = uploaded(plane, onnx_bytes(metadata=(("hookline.preparation", "{"),)))
+    digest = uploaded(plane, onnx_bytes(metadata=(("scale", "{"),)))
 
     answer = plane("POST", "/v1/models", {"name": "m", "sha256": digest})
 

@@ -335,3 +335,17 @@ def test_a_fleet_that_fails_gets_the_message_again(plane: Plane) -> None:
     answer = reconcile.build(ports)(message(tenant="a", stream_id=1), None)
 
     assert answer == {"batchItemFailures": [{"itemIdentifier": "m1"}]}
+
+
+def test_a_group_that_has_no_process_yet_is_removed_with_its_stream(
+    plane: Plane, fleet: FakeFleet
+) -> None:
+    deployed(plane)
+    about_stream(plane)
+    fleet.processes.clear()
+    plane("DELETE", "/v1/streams/1")
+
+    about_stream(plane)
+
+    assert fleet.groups == {}
+    assert plane.shown("/v1/streams/1")["status"] == "Undeployed"

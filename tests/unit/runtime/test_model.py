@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from hookline.core.errors import InvalidInput
+from hookline.core.metadata import labels_in
 from hookline.runtime.beams import best_sequences
-from hookline.runtime.metadata import labels_in
 from hookline.runtime.model import Model
 from hookline.runtime.spec import PipelineSpec, Preparation
 from tests import onnx_models

@@ -150,5 +150,5 @@ def _site_dirs(config: Config, code_dir: str) -> tuple[str, ...]:
         return ()
     from hookline.local.stage import site_dirs  # noqa: PLC0415 - most bundles need no packages
 
-    found = site_dirs(Path(code_dir), config.home / "environments")
+    found = site_dirs(Path(code_dir), config.home / "cache")
     return tuple(str(path) for path in found)

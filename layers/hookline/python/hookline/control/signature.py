@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Any
@@ -10,18 +9,18 @@ from typing import Any
 from pydantic import ValidationError
 
 from hookline.core.errors import InvalidInput, InvalidModel
+from hookline.core.metadata import labels_in, preparation_in
 from hookline.core.onnxfile import OnnxModel
 from hookline.core.records import Preparation, TensorSpec
 from hookline.core.requests import NewModel, PreparationFields
 
-LABELS, PREPARATION = "labels", "hookline.preparation"  # keys of the file's metadata
 IMAGE_RANK = 4
 IMAGE_CHANNELS = (1, 3, 4)
 
 
 def labels(body: NewModel, file: OnnxModel) -> tuple[str, ...]:
     """One label per class. Raise InvalidInput when no output has that many classes."""
-    given = body.labels if body.labels is not None else _file_labels(file.metadata)
+    given = body.labels if body.labels is not None else labels_in(file.metadata)
     classes = {output.shape[-1] for output in file.outputs if output.shape}
     is_known = classes and all(output.shape for output in file.outputs) and -1 not in classes
     if given and is_known and len(given) not in classes:
@@ -31,16 +30,6 @@ def labels(body: NewModel, file: OnnxModel) -> tuple[str, ...]:
             hint="Give one label per class, in the order of the classes.",
         )
     return given
-
-
-def _file_labels(metadata: Mapping[str, str]) -> tuple[str, ...]:
-    """The file's own: a JSON list, or one label per line."""
-    text = metadata.get(LABELS, "").strip()
-    try:
-        value = json.loads(text) if text.startswith("[") else text.splitlines()
-    except (ValueError, RecursionError):
-        return ()  # a remark of another program under the same name
-    return tuple(str(label).strip() for label in value)
 
 
 def inputs(body: NewModel, file: OnnxModel) -> tuple[TensorSpec, ...]:
@@ -74,12 +63,13 @@ def preparation(body: NewModel, file: OnnxModel, found: Sequence[TensorSpec]) ->
 
 
 def _file_preparation(metadata: Mapping[str, str]) -> PreparationFields:
-    text = metadata.get(PREPARATION, "{}")
     try:
-        return PreparationFields.model_validate_json(text)
+        return PreparationFields.model_validate(preparation_in(metadata))
     except ValidationError as error:
         raise InvalidModel(
-            f"The model's metadata {PREPARATION} cannot be read.", why=_first(error)
+            "The model's metadata on preparing images cannot be read.",
+            why=_first(error),
+            hint="mean and std are lists of numbers, scale a number, layout NCHW or NHWC.",
         ) from None
 
 

@@ -41,16 +41,33 @@ _PARTS: dict[str, dict[int, str]] = {
     "graph": {1: "node", 5: "tensor", 15: "sparse"},
     "node": {5: "attribute"},
     "attribute": {
-        5: "tensor", 10: "tensor", 22: "sparse", 23: "sparse",
-        6: "graph", 11: "graph",
+        5: "tensor",
+        10: "tensor",
+        22: "sparse",
+        23: "sparse",
+        6: "graph",
+        11: "graph",
     },
     "sparse": {1: "tensor", 2: "tensor"},
 }
 
 _DTYPES = {  # TensorProto.DataType
-    1: "float32", 2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 6: "int32", 7: "int64",
-    8: "string", 9: "bool", 10: "float16", 11: "float64", 12: "uint32", 13: "uint64",
-    14: "complex64", 15: "complex128", 16: "bfloat16",
+    1: "float32",
+    2: "uint8",
+    3: "int8",
+    4: "uint16",
+    5: "int16",
+    6: "int32",
+    7: "int64",
+    8: "string",
+    9: "bool",
+    10: "float16",
+    11: "float64",
+    12: "uint32",
+    13: "uint64",
+    14: "complex64",
+    15: "complex128",
+    16: "bfloat16",
 }
 
 _EXPORT = "Export the model to ONNX again, for instance with torch.onnx.export, as one file."

@@ -267,7 +267,7 @@ class Ports:
 
 # --- limits, checked by every adapter --------------------------------------------------------
 
-_PATH_TRICK = re.compile(r"(^|/)(\.{0,2})(/|$)")
+_PATH_TRICK = re.compile(r"(\A|/)(\.{0,2})(/|\Z)")
 
 
 def check_blob_key(key: str) -> str:

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 
 from hookline.core.errors import HooklineError, InvalidInput
+from hookline.core.metadata import labels_in
 from hookline.runtime.backends.batches import BatchRunner, Example, find_batch_axis
 from hookline.runtime.backends.tensors import Backend, TensorSpec, zeros
 from hookline.runtime.beams import best_sequences
 from hookline.runtime.fitting import Array, Form, Shape, Slot, slot_of
-from hookline.runtime.metadata import labels_in, preparation_in
+from hookline.runtime.metadata import filled_up
 from hookline.runtime.spec import PipelineSpec, Preparation
 
 log = logging.getLogger(__name__)
@@ -66,7 +67,7 @@ class Model:
             spec.model_path, threads=spec.threads, gpus=spec.gpus
         )
         labels = spec.labels or labels_in(backend.metadata)
-        return cls(backend, labels, preparation_in(backend.metadata, spec.preparation))
+        return cls(backend, labels, filled_up(spec.preparation, backend.metadata))
 
     @property
     def first(self) -> Slot:
