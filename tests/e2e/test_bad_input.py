@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx2
 import pytest
 from PIL import Image
 
@@ -42,6 +43,13 @@ def test_a_wrong_token_is_unauthenticated(cloud: Cloud) -> None:
         assert response.status_code == 401
         assert response.headers["content-type"] == "application/problem+json"
         assert response.json()["code"] == "unauthenticated"
+
+
+@pytest.mark.parametrize("path", ["/predict", "/streams/1/predict", "/predictions/x"])
+def test_a_prediction_that_is_not_posted_names_the_method(cloud: Cloud, path: str) -> None:
+    response = httpx2.get(f"{cloud.endpoint}{path}")
+    assert (response.status_code, response.headers["allow"]) == (405, "POST")
+    assert response.json()["code"] == "method_not_allowed"
 
 
 def test_a_wrong_mime_type_names_the_right_ones(cloud: Cloud, token: str) -> None:

@@ -177,9 +177,14 @@ def test_an_answer_that_is_no_problem_keeps_its_status(
 
 
 def test_the_servers_own_faults_name_the_request(api: FakeApi, cloud: Client) -> None:
-    api.script = [problem_response(HooklineError("internal error"))]
+    api.script = [
+        problem_response(HooklineError("internal error")),
+        problem_response(HooklineError("A hook raised.", why="KeyError: 'k'")),
+    ]
 
     with pytest.raises(HooklineError, match="Request r-1"):
+        cloud.model(2)
+    with pytest.raises(HooklineError, match=r"raised\. KeyError: 'k' \(request r-1\)\."):
         cloud.model(2)
 
 

@@ -7,10 +7,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from hookline.adapters.embedded.child import Child
 from hookline.adapters.embedded.fleet import ProcessFleet
 from hookline.adapters.embedded.spawn import trusted_environment
 from hookline.core.errors import Unavailable
@@ -105,6 +107,34 @@ def test_a_process_is_ready_when_its_file_says_so(world: World) -> None:
 
     until(lambda: world.having("ready"))
     until(lambda: world.changes == 1)
+
+
+def test_a_process_that_locks_its_folder_stops_nobody_else(tmp_path: Path) -> None:
+    run_dir = tmp_path / "run"
+    run_dir.mkdir()
+    command = [sys.executable, "-S", "-c", "import time; time.sleep(60)"]
+    group = Group("t", "g", "stream", 1)
+    child = Child.start(group, "1", run_dir, command, trusted_environment(), 0.0)
+    run_dir.chmod(0)
+    with unprivileged():
+        is_ready = child.look(0.0)
+    run_dir.chmod(0o700)
+    child.kill()
+    child.reap()
+
+    assert not is_ready
+
+
+@contextmanager
+def unprivileged() -> Iterator[None]:
+    """As a user who is bound by file modes, also where root runs the tests."""
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
 
 
 def test_a_stream_answers_on_a_socket_in_its_folder_and_a_worker_does_not(world: World) -> None:

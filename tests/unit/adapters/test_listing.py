@@ -37,10 +37,11 @@ def paged(folder: Folder, prefix: str, after: str, limit: int) -> list[str]:
     while True:
         page = folder.list(prefix, after=after, limit=limit)
         seen += [info.key for info in page.items]
-        after = page.after
-        if not after:
+        if not page.after:
             return seen
         assert len(page.items) == limit
+        assert page.after.encode() > after.encode()
+        after = page.after
 
 
 @settings(max_examples=200, deadline=None)
@@ -77,6 +78,17 @@ def test_the_names_of_a_big_folder_are_read_once(tmp_path: Path) -> None:
     assert kept is not None
     assert listing._kept is kept
     assert len(list(listing.keys(b"big/", b""))) == 1100
+    assert listing._kept is None
+
+
+def test_names_are_not_kept_while_the_clock_of_the_folder_could_hide_a_change(
+    tmp_path: Path,
+) -> None:
+    big_folder(tmp_path / "big", 1100)
+    os.utime(tmp_path / "big")
+    listing = Listing(tmp_path)
+
+    assert next(listing.keys(b"big/", b"")) == b"big/00000"
     assert listing._kept is None
 
 

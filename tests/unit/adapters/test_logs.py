@@ -35,6 +35,12 @@ def test_a_log_that_was_never_written_is_empty(tmp_path: Path) -> None:
     assert read(tmp_path / "log", 99) == ([], 0)
 
 
+def test_a_position_after_the_end_shows_nothing(tmp_path: Path) -> None:
+    append(tmp_path, [b"a"])
+    for after in (3, 2**63, 10**30):
+        assert read(tmp_path, after) == ([], 2)
+
+
 def test_bytes_that_are_no_text_are_shown_as_such(tmp_path: Path) -> None:
     append(tmp_path, [b"\xff\x00"])
 

@@ -271,6 +271,7 @@ class FakeApi:
 def serving_of(body: Json) -> Json:
     return {
         "bundle": body.get("bundle"),
+        "custom_code": body.get("custom_code"),
         "formatter": body.get("formatter", "raw"),
         "formatter_args": body.get("formatter_args", {}),
         "device": body.get("device", "cpu"),

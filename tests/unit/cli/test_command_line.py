@@ -111,6 +111,59 @@ def test_a_malformed_line_is_a_usage_error_and_sends_nothing(
     assert not api.requests
 
 
+@pytest.mark.parametrize(
+    ("words", "listing"),
+    [
+        (["model", "deploy", "digits"], "hookline model list"),
+        (["batch", "show", "-1x"], "hookline batch list"),
+        (["volume", "upload", ".", "-i", "mine"], "hookline volume list"),
+        (["volume", "watch", "1", "--model", "digits"], "hookline model list"),
+    ],
+)
+def test_a_name_given_for_an_id_is_told_where_the_ids_are(
+    words: list[str], listing: str, hookline: Call
+) -> None:
+    result = hookline(*words[:-1], "--", words[-1]) if words[-1][0] == "-" else hookline(*words)
+
+    assert result.exit_code == 2
+    assert f"{words[-1]!r} is not an id" in result.stderr
+    assert listing in result.stderr
+
+
+def test_numbers_are_asked_for_as_the_option_wants_them(hookline: Call) -> None:
+    shape = hookline("model", "import", "m.onnx", "--name", "m", "--input-shape", "1,x")
+    mean = hookline("model", "import", "m.onnx", "--name", "m", "--mean", "1,x")
+
+    assert "whole numbers, as 1,3,224,224" in shape.stderr
+    assert "as 0.485,0.456,0.406" in mean.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "hint"),
+    [
+        ("nowhere.png", 3, "Check the path"),
+        (".", 6, "hookline volume upload"),
+        ("https://example.org/7.png", 3, "Download it"),
+    ],
+)
+def test_what_cannot_be_predicted_says_what_to_do_instead(
+    name: str, code: int, hint: str, api: FakeApi, hookline: Call
+) -> None:
+    result = hookline("stream", "predict", "token", name)
+
+    assert result.exit_code == code
+    assert name in result.stderr.splitlines()[0]
+    assert hint in result.stderr.splitlines()[-1]
+    assert not api.requests
+
+
+def test_the_help_of_a_group_is_not_cut(hookline: Call) -> None:
+    text = " ".join(hookline("stream", "--help").stdout.split())
+
+    assert "..." not in text.partition("Commands:")[2]
+    assert "Give a stream a new presigned token; the older ones stop working." in text
+
+
 def test_an_unknown_setting_is_named(hookline: Call, environ: dict[str, str]) -> None:
     environ["HOOKLINE_ENPOINT"] = "x"
 
@@ -158,6 +211,15 @@ def test_config_says_where_each_setting_came_from(hookline: Call, environ: dict[
     assert sources["host"] == ("127.0.0.1", "default")
     assert hookline("config", "port").stdout == "9000\n"
     assert hookline("config", "prot").exit_code == 3
+
+
+def test_config_shows_the_endpoint_and_profile_that_hold_when_none_is_stored(
+    hookline: Call, environ: dict[str, str]
+) -> None:
+    del environ["HOOKLINE_ENDPOINT"]
+
+    assert hookline("config", "endpoint").stdout == "http://127.0.0.1:8700\n"
+    assert hookline("config", "profile").stdout == "default\n"
 
 
 def test_nothing_at_the_endpoint_is_told_with_the_mend(api: FakeApi, hookline: Call) -> None:
@@ -227,6 +289,7 @@ def test_every_exit_code_is_in_the_reference() -> None:
 
 def run_python(code: str, *, stdout: int = subprocess.PIPE) -> subprocess.CompletedProcess[str]:
     environ = os.environ | {"PYTHONPATH": f"{ROOT}/layers/hookline/python:{ROOT}"}
+    environ.pop("PYTHONUNBUFFERED", None)  # people's shells have none
     return subprocess.run(
         [sys.executable, "-c", code],
         stdout=stdout,
@@ -266,6 +329,19 @@ def test_a_reader_that_leaves_is_no_error() -> None:
         os.close(writer)
 
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_full_disk_behind_stdout_is_one_sentence() -> None:
+    code = (
+        "from tests.unit.cli.fake_api import *\nfrom hookline.cli.main import *\n"
+        "shell = Shell({'HOOKLINE_KEY': KEY}, transport=FakeApi().transport)\n"
+        "HOOKLINE.main(['model', 'list'], obj=shell)"
+    )
+    with Path("/dev/full").open("wb") as full:
+        done = run_python(code, stdout=full.fileno())
+
+    assert done.returncode == 1
+    assert done.stderr == "Error: No space left on device.\n"
 
 
 def test_both_scripts_start() -> None:

@@ -8,6 +8,7 @@ import json
 import zipfile
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from tests.unit.cli.conftest import Call
@@ -82,6 +83,11 @@ def test_every_format_shows_the_same_rows(api: FakeApi, hookline: Call) -> None:
     (row,) = csv.DictReader(io.StringIO(hookline("volume", "list", "-o", "csv").stdout))
     assert (row["id"], row["name"]) == ("56", 'two "words", and a comma')
     assert "|          56  |" in hookline("volume", "list").stdout
+
+
+def test_a_link_to_the_root_has_a_name(api: FakeApi, hookline: Call) -> None:
+    assert hookline("volume", "link", "/").exit_code == 0
+    assert api.volumes[1]["name"] == "root"
 
 
 def test_an_empty_list_is_empty_in_every_format(hookline: Call) -> None:
@@ -287,6 +293,34 @@ def test_a_failed_file_is_told_and_the_others_are_sent(
     assert "2/3 Uploaded. 1 Failed." in result.stderr
 
 
+def test_many_failed_files_are_told_once_in_a_while_and_all_counted(
+    tmp_path: Path, api: FakeApi, hookline: Call
+) -> None:
+    names = {f"{number:02}.png" for number in range(30)}
+    for name in names:
+        (tmp_path / name).write_bytes(b"1")
+    api.refused_files = names
+
+    result = hookline("volume", "upload", str(tmp_path), "-o", "json")
+
+    assert json.loads(result.stdout)["failed"] == 30
+    assert 10 <= result.stderr.count("This name is refused.") <= 20
+    assert "Further files that fail are only counted." in result.stderr
+
+
+def test_an_upload_that_loses_the_cloud_says_how_to_go_on(
+    tmp_path: Path, api: FakeApi, hookline: Call
+) -> None:
+    (tmp_path / "a.png").write_bytes(b"1")
+    api.volumes[56] = {"id": 56, "name": "v", "created_at": ""}
+    api.script = [httpx2.ConnectError("refused")]
+
+    result = hookline("volume", "upload", str(tmp_path), "-i", "56")
+
+    assert result.exit_code == 8
+    assert "go on with -i 56" in result.stderr
+
+
 def test_an_empty_folder_makes_no_volume(tmp_path: Path, api: FakeApi, hookline: Call) -> None:
     assert hookline("volume", "upload", str(tmp_path)).exit_code == 6
     assert not api.requests
@@ -333,6 +367,17 @@ def test_a_watched_job_ends_with_its_exit_code(
     assert json.loads(result.stdout)["status"] == end["status"]
 
 
+def test_a_watch_that_loses_the_cloud_says_how_to_go_on(api: FakeApi, hookline: Call) -> None:
+    api.jobs[21] = JOB
+    api.script = [httpx2.Response(200, json=JOB), httpx2.ConnectError("refused")]
+
+    result = hookline("batch", "watch", "21")
+
+    assert result.exit_code == 8
+    assert "watch it with: hookline batch watch 21" in result.stderr
+    assert "watch it with" not in hookline("batch", "watch", "99").stderr
+
+
 def test_ctrl_c_leaves_the_job_running_and_says_so(api: FakeApi, hookline: Call) -> None:
     api.jobs[21] = JOB
     api.script = [KeyboardInterrupt()]
@@ -376,6 +421,34 @@ def test_damaged_results_replace_nothing(tmp_path: Path, api: FakeApi, hookline:
     assert "damaged" in result.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["r.csv"]
     assert target.read_text() == "yesterday"
+
+
+def test_results_that_cannot_be_written_are_told_by_the_name_given(
+    tmp_path: Path, api: FakeApi, hookline: Call
+) -> None:
+    api.jobs[21] = JOB | {"status": "Completed"}
+    api.results[21] = b"a.png,7\n"
+
+    nowhere = hookline("batch", "results", "21", "-O", str(tmp_path / "no" / "r.csv"))
+    folder = hookline("batch", "results", "21", "-O", str(tmp_path))
+
+    assert (nowhere.exit_code, folder.exit_code) == (3, 6)
+    assert f"There is no folder {tmp_path}/no" in nowhere.stderr
+    assert f"{tmp_path} is a folder" in folder.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_failed_rows_are_told_with_the_command_that_shows_them(
+    api: FakeApi, hookline: Call
+) -> None:
+    api.jobs[21] = JOB | {"status": "CompletedWithErrors", "failed": 2, "succeeded": 1, "total": 3}
+
+    result = hookline("batch", "watch", "21")
+
+    assert result.exit_code == 10
+    assert result.stderr.splitlines()[-1] == (
+        "2 of 3 rows failed; see why with: hookline batch results 21"
+    )
 
 
 def test_results_of_a_running_job_are_a_conflict(api: FakeApi, hookline: Call) -> None:

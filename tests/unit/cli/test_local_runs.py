@@ -80,6 +80,68 @@ def test_several_files_print_rows_and_the_bad_one_its_reason(bench: Path) -> Non
     assert call(bench, "run model.onnx bad.json").returncode == 6
 
 
+def test_a_path_through_another_folder_and_a_link_are_found(bench: Path) -> None:
+    (bench / "elsewhere").mkdir()
+    (bench / "elsewhere" / "link.json").symlink_to("../good.json")
+
+    for name in ("elsewhere/../good.json", "elsewhere/link.json"):
+        done = call(bench, f"run model.onnx {name}")
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.startswith('{"outputs": [1.0, 2.0, 3.0]')
+
+
+def test_a_missing_file_is_told_before_the_model_is_loaded(bench: Path) -> None:
+    (bench / "hooks" / "labels.txt").unlink()
+
+    done = call(bench, "run model.onnx good.json nowhere.json --hooks hooks")
+
+    assert done.returncode == 3
+    assert "There is no file nowhere.json." in done.stderr
+    assert "a hook prints" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("deed", "word"),
+    [("os._exit(3)", "exit code 3"), ("os.kill(os.getpid(), 9)", "SIGKILL")],
+)
+@pytest.mark.parametrize(
+    "line",
+    ["check hooks --model model.onnx --file good.json", "run model.onnx good.json --hooks hooks"],
+)
+def test_a_hook_that_ends_its_process_is_told(deed: str, word: str, line: str, bench: Path) -> None:
+    (bench / "hooks" / "inference.py").write_text(
+        f"import os\n\ndef postprocess(output, raw_input):\n    {deed}\n"
+    )
+
+    done = call(bench, line)
+
+    assert done.returncode == 8, done.stderr
+    assert word in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("Hint: ")
+
+
+@pytest.mark.parametrize("model", ["", " --model model.onnx"])
+def test_check_refuses_a_file_without_hooks_and_names_the_misspelt(model: str, bench: Path) -> None:
+    (bench / "typo.py").write_text("def post_process(output, raw_input): ...\n")
+
+    done = call(bench, f"check typo.py{model}")
+
+    assert done.returncode == 6, done.stderr
+    assert "post_process is not a hook; did you mean postprocess?" in done.stderr
+    assert call(bench, f"check hooks{model}").returncode == 0
+
+
+def test_check_warns_of_a_misspelt_hook_beside_a_good_one(bench: Path) -> None:
+    (bench / "half.py").write_text(
+        "def postprocess(output, raw_input): ...\n\ndef preproces(input, model): ...\n"
+    )
+
+    done = call(bench, "check half.py")
+
+    assert done.returncode == 0, done.stderr
+    assert "preproces is not a hook; did you mean preprocess?" in done.stderr
+
+
 def test_hooks_see_their_files_and_their_prints_are_no_data(bench: Path) -> None:
     done = call(bench, "run model.onnx good.json --hooks hooks")
 
@@ -135,6 +197,48 @@ def test_what_is_not_there_or_not_usable_is_told(line: str, code: int, bench: Pa
     assert done.returncode == code, done.stderr
     assert done.stderr.startswith(("Error: ", "Usage: "))
     assert done.stdout == ""
+
+
+def test_a_reader_that_leaves_ends_a_run_quietly(bench: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = subprocess.run(
+            command("run", "model.onnx", "good.json", "good.json"),
+            cwd=bench,
+            env=environment(bench),
+            stdout=writer,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    finally:
+        os.close(writer)
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_serve_that_is_stopped_while_it_loads_is_no_crash(bench: Path) -> None:
+    (bench / "hooks" / "inference.py").write_text(
+        "import time\nprint('loading', flush=True)\ntime.sleep(60)\n"
+    )
+    with subprocess.Popen(
+        command("serve", "model.onnx", "--port", "0", "--hooks", "hooks"),
+        cwd=bench,
+        env=environment(bench) | {"PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as server:
+        assert server.stdout is not None
+        next(line for line in server.stdout if "loading" in line)
+        server.send_signal(signal.SIGINT)
+        said = server.stdout.read()
+        code = server.wait(20)
+
+    assert code == 0, said
+    assert "Error" not in said
 
 
 def test_serve_answers_those_with_the_token_until_it_is_stopped(bench: Path) -> None:

@@ -41,6 +41,7 @@ def test_a_job_is_received_and_shown(plane: Plane) -> None:
         "trigger_id": None,
         "failure": None,
         "bundle": None,
+        "custom_code": None,
         "formatter": "classification",
         "formatter_args": {"num_preds": 2},
         "device": "cpu",

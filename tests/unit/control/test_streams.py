@@ -24,6 +24,8 @@ from tests.unit.control.content import (
 )
 from tests.unit.control.events import Plane
 
+REPOSITORY = "https://github.com/owner/name.git"
+
 
 def credential(plane: Plane, token: str) -> Credential | None:
     return plane.ports.catalog.get(Credential, PLATFORM, digest(token))
@@ -42,6 +44,7 @@ def test_a_deployment_answers_at_once_with_a_token(plane: Plane) -> None:
         "model_id": 1,
         "status": "Deploying",
         "bundle": None,
+        "custom_code": None,
         "formatter": "raw",
         "formatter_args": {},
         "device": "cpu",
@@ -102,6 +105,15 @@ def test_hook_files_may_lie_in_a_volume(plane: Plane) -> None:
     stream = deployed(plane, bundle={"volume_id": volume_id})
 
     assert stream["bundle"]["volume_id"] == volume_id
+
+
+def test_a_repository_is_stored_with_the_stream(plane: Plane) -> None:
+    tagged = {"url": REPOSITORY, "commit": "v1"}
+
+    assert deployed(plane, custom_code=tagged)["custom_code"] == tagged
+    by_default = deployed(plane, model_id=1, custom_code={"url": REPOSITORY})["custom_code"]
+    assert by_default == {"url": REPOSITORY, "commit": ""}
+    assert plane.shown("/v1/streams/1")["custom_code"] == tagged
 
 
 def refused(plane: Plane, **fields: Any) -> dict[str, Any]:
@@ -169,6 +181,10 @@ def test_half_a_bundle_is_refused(plane: Plane, bundle: dict[str, Any]) -> None:
         ({"device": "cpu", "gpus": 1}, "GPUs"),
         ({"device": "tpu"}, "device"),
         ({"color": "red"}, "color"),
+        ({"custom_code": {"commit": "main"}}, "custom_code.url"),
+        ({"custom_code": {"url": "http://github.com/a/b"}}, "Only https:// is fetched."),
+        ({"custom_code": {"url": REPOSITORY, "commit": "a..b"}}, "'a..b'"),
+        ({"custom_code": {"url": REPOSITORY, "branch": "main"}}, "branch"),
     ],
 )
 def test_what_a_stream_cannot_have_is_refused(

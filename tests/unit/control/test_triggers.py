@@ -30,6 +30,7 @@ def test_a_trigger_says_how_it_predicts(plane: Plane) -> None:
         "model_id": 1,
         "is_on": True,
         "bundle": None,
+        "custom_code": None,
         "formatter": "classification",
         "formatter_args": {"num_preds": 2},
         "device": "cpu",

@@ -10,7 +10,7 @@ import pytest
 
 from hookline.core.config import Config, from_environment
 from hookline.core.errors import BadRequest, NotFound
-from hookline.core.profiles import Profile, load, path_of, save, stored_key
+from hookline.core.profiles import Profile, forget, load, path_of, save, stored_key
 
 
 def config(tmp_path: Path, **settings: str) -> Config:
@@ -86,3 +86,20 @@ def test_what_toml_could_not_hold_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadRequest, match="cannot be stored"):
         save(config(tmp_path), 'a"]\n[x', "http://here", "hk_1")
     assert not path_of(config(tmp_path)).exists()
+
+
+def test_a_forgotten_profile_leaves_the_others_and_no_empty_file(tmp_path: Path) -> None:
+    save(config(tmp_path), "", "http://here:1", "hk_1")
+    save(config(tmp_path), "prod", "https://there", "hk_2")
+
+    forget(config(tmp_path))
+
+    assert stored_key(config(tmp_path)) == ""
+    assert load(config(tmp_path, profile="prod")) == Profile("https://there", "hk_2")
+    forget(config(tmp_path, profile="prod"))
+    assert not path_of(config(tmp_path)).exists()
+    forget(config(tmp_path))
+
+
+def test_a_profile_that_is_not_stored_yet_has_no_key(tmp_path: Path) -> None:
+    assert stored_key(config(tmp_path, profile="new")) == ""

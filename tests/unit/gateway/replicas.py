@@ -14,7 +14,11 @@ Answer = Callable[[bytes], Awaitable[bytes]]
 async def replica(path: Path, answer: Answer) -> AsyncIterator[str]:
     """A replica at `path`; yields its address. `answer` turns a body into a whole response."""
 
+    tasks: set[asyncio.Task[None]] = set()
+
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if task := asyncio.current_task():
+            tasks.add(task)
         try:
             while head := await reader.readuntil(b"\r\n\r\n"):
                 length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
@@ -23,13 +27,16 @@ async def replica(path: Path, answer: Answer) -> AsyncIterator[str]:
         except (asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):
             pass
         finally:
-            writer.close()
+            writer.transport.abort()
 
     server = await asyncio.start_unix_server(serve, path)
     try:
         yield f"unix:{path}"
     finally:
         server.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks)
         await asyncio.sleep(0)  # closed transports end in the loop's next turn
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from hookline.core.errors import Unavailable
+from hookline.core.errors import DeadlineExceeded, InvalidOutput, Unavailable
+from hookline.gateway import upstream as module
 from hookline.gateway.upstream import NotSent, Upstream
 from tests.unit.gateway.replicas import ok, replica
 
@@ -69,5 +70,74 @@ def test_a_cancelled_request_closes_its_connection(tmp_path: Path) -> None:
                 await work
             assert upstream._idle == []
             assert upstream.in_flight == 0
+
+    asyncio.run(go())
+
+
+def test_a_replica_that_falls_silent_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def sleep(_body: bytes) -> bytes:
+        await asyncio.sleep(60)
+        return b""
+
+    async def go() -> None:
+        monkeypatch.setattr(module, "ANSWER_TIMEOUT_S", 0.05)
+        async with replica(tmp_path / "s", sleep) as address:
+            silent = Upstream(address)
+            with pytest.raises(DeadlineExceeded, match="does not answer"):
+                await silent.post(b"/predict", [], b"x")
+            assert silent.in_flight == 0
+
+    asyncio.run(go())
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nf4240\r\n",
+        b"HTTP/1.1 200 OK\r\nx-endless: ",
+    ],
+)
+def test_an_endless_answer_is_cut_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, head: bytes
+) -> None:
+    async def endless(_body: bytes) -> bytes:
+        return head + b"x" * 1_000_000
+
+    async def go() -> None:
+        monkeypatch.setattr(module, "MAX_ANSWER_BYTES", 500_000)
+        async with replica(tmp_path / "s", endless) as address:
+            with pytest.raises(InvalidOutput, match="too large"):
+                await Upstream(address).post(b"/predict", [], b"x")
+
+    asyncio.run(go())
+
+
+@pytest.mark.parametrize("status", [b"100 Continue", b"199 Odd", b"600 Odd", b"999 Odd"])
+def test_a_status_that_is_no_answer_is_refused(tmp_path: Path, status: bytes) -> None:
+    async def odd(_body: bytes) -> bytes:
+        return b"HTTP/1.1 " + status + b"\r\ncontent-length: 0\r\n\r\n"
+
+    async def go() -> None:
+        async with replica(tmp_path / "s", odd) as address:
+            with pytest.raises(InvalidOutput, match="status"):
+                await Upstream(address).post(b"/predict", [], b"x")
+
+    asyncio.run(go())
+
+
+def test_what_a_replica_says_unasked_reaches_no_later_caller(tmp_path: Path) -> None:
+    async def twice(body: bytes) -> bytes:
+        return ok(b"echo " + body) + ok(b"forged")
+
+    async def go() -> None:
+        async with replica(tmp_path / "s", twice) as address:
+            talkative = Upstream(address)
+            for text in (b"a", b"b"):
+                response = await talkative.post(b"/predict", [], text)
+                assert response.body == b"echo " + text
+            talkative.close()
 
     asyncio.run(go())

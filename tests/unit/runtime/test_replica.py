@@ -342,3 +342,48 @@ def test_a_replica_whose_parent_is_gone_already_does_not_start(tmp_path: Path) -
 
     assert done.returncode == 1
     assert b"parent" in done.stderr
+
+
+LOOP = """
+def init(prm):
+    return object()
+
+def preprocess(input, model):
+    return input
+
+def predict(data, model):
+    if data == b"loop":
+        while True:
+            pass
+    if data == b"hold the lock":
+        import re
+        re.match("(a+)+$", "a" * 60 + "b")
+    return data
+
+def postprocess(output, raw_input):
+    return output
+"""
+
+
+@pytest.mark.parametrize("body", [b"loop", b"hold the lock"])
+def test_a_replica_whose_hook_never_returns_ends_and_says_where(
+    tmp_path: Path, body: bytes
+) -> None:
+    with replica(tmp_path, LOOP, request_timeout_s=0.3) as process:
+        process.wait_ready()
+        with process.connect() as connection:
+            connection.sendall(post(body))
+            assert process.popen.wait(20) == 1
+        assert "in predict" in (tmp_path / "log").read_text()
+
+
+def test_a_replica_that_is_idle_or_busy_with_short_calls_lives_on(tmp_path: Path) -> None:
+    with replica(tmp_path, LOOP, request_timeout_s=0.1) as process:
+        process.wait_ready()
+        ends_at = time.monotonic() + 0.8  # several times what a stuck one is given
+        with process.connect() as connection:
+            while time.monotonic() < ends_at:
+                connection.sendall(post(b"ok"))
+                assert read_answer(connection) == (200, b"ok")
+                time.sleep(0.05)
+        assert process.popen.poll() is None

@@ -133,6 +133,7 @@ def test_the_trace_of_a_hook_goes_to_the_log_and_not_to_the_client(
     assert "inference.py" not in answer.text
     (record,) = [record for record in caplog.records if record.msg == "request_failed"]
     assert "inference.py" in vars(record)["trace"]
+    assert "logs" in answer.json()["hint"]
 
 
 def test_an_unknown_exception_tells_the_client_nothing_and_is_logged_once(

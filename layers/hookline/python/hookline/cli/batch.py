@@ -146,4 +146,9 @@ def _end(shell: Shell, job: Job) -> None:
     from hookline.cli.waiting import exit_code_of  # noqa: PLC0415 - help needs none
 
     shell.show(job, ENDED)
+    if job.status == "CompletedWithErrors":
+        exits.say(
+            f"{job.failed:,} of {job.total:,} rows failed; "
+            f"see why with: hookline batch results {job.id}"
+        )
     sys.exit(exit_code_of(job))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from hookline.cli.command import Command
 from hookline.cli.options import with_formatter
 from hookline.cli.preparing import with_model_options
 from hookline.cli.shell import Shell, pass_shell
+from hookline.core.archives import HOOK_FILE
 from hookline.core.errors import HooklineError
 
 if TYPE_CHECKING:
@@ -42,14 +42,15 @@ def check_command(
     The bundle is unpacked and imported as a replica would do it; a model in its folder, or
     --model, is loaded too. The fault is printed with the lines of the hook that made it.
     """
-    from hookline.cli.workbench import Wishes, isolated, launch_spec  # noqa: PLC0415 - help needs none
+    from hookline.cli.inputs import input_file  # noqa: PLC0415 - help needs none
+    from hookline.cli.workbench import Wishes, isolated, launch_spec  # noqa: PLC0415 - as above
 
     place = model or (dir_or_zip if _has_model(Path(dir_or_zip)) else None)
     if place is None:
         if file:
             raise click.UsageError("--file needs a model: name one with --model.")
         sys.exit(_check_alone(shell, dir_or_zip))
-    path = Path(file).absolute() if file else None
+    path = input_file(file) if file else None
     wishes = Wishes(place, dir_or_zip, given)
     with launch_spec(shell.config, wishes, show=[str(path)] if path else []) as spec:
         sys.exit(isolated(lambda: _check(spec, path)))
@@ -76,11 +77,20 @@ def _import(spec: LaunchSpec) -> int:
     from hookline.runtime.inference_file import load_hooks  # noqa: PLC0415 - inside the sandbox
     from hookline.runtime.launch import confined  # noqa: PLC0415 - as above
 
-    hooks = load_hooks(confined(spec).pipeline.code_dir)
-    names = [field.name for field in fields(hooks)]
-    found = [name for name in names if getattr(hooks, name)]
-    exits.say(f"The hooks import well: {', '.join(found) or 'none found'}. No model was given.")
+    load_hooks(confined(spec).pipeline.code_dir)
+    exits.say(f"The hooks import well: {_names()}. No model was given.")
     return exits.OK
+
+
+def _names() -> str:
+    """The hooks of the inference.py that this process has imported; tell of misspelt ones."""
+    from hookline.cli.hooknames import hook_names, misspelt  # noqa: PLC0415 - inside the sandbox
+
+    module = sys.modules[Path(HOOK_FILE).stem]
+    found = hook_names(module)
+    for sentence in misspelt(module, found):
+        exits.say(f"Warning: {sentence}")
+    return ", ".join(found)
 
 
 def _check(spec: LaunchSpec, path: Path | None) -> int:
@@ -95,7 +105,7 @@ def _check(spec: LaunchSpec, path: Path | None) -> int:
 
     pipeline = Pipeline.load(spec.pipeline)
     pipeline.warm_up()
-    exits.say("The hooks and the model load well.")
+    exits.say(f"The hooks ({_names()}) and the model load well.")
     if path:
         (outcome,) = pipeline.run([Item(path.read_bytes(), mime_type_of(path.name), path.name)])
         if isinstance(outcome, HooklineError):

@@ -13,6 +13,8 @@ import click
 from hookline.cli import exits
 from hookline.cli.shell import Shell, cloud_options
 
+_NEVER_CUT = 1000
+
 
 class Command(click.Command):
     """A command whose help begins with examples; it takes the options that choose a cloud."""
@@ -50,6 +52,14 @@ class Group(click.Group):
             mend = f"Did you mean {near[0]}?" if near else f"See {ctx.command_path} --help."
             raise click.UsageError(f"There is no command {args[0]!r}. {mend}", ctx)
         return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands with the whole first sentence of each."""
+        found = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [(name, each.get_short_help_str(_NEVER_CUT)) for name, each in found if each]
+            )
 
 
 class LazyGroup(Group):

@@ -47,14 +47,16 @@ def config_command(shell: Shell, /, *, name: str | None) -> None:
 
 def _setting(shell: Shell, name: str) -> Setting:
     config, profile = shell.config, profiles.load(shell.config)
-    stored = {"endpoint": profile.endpoint, "key": redacted(profile.key)}
+    found = {"endpoint": profile.endpoint, "key": redacted(profile.key)}
     is_stored = profiles.path_of(config).is_file()
     value, given = getattr(config, name), name in shell.flags
     if given or PREFIX + name.upper() in shell.environ:
         return Setting(name, redacted(_shown(value)), "flag" if given else "environment")
-    if is_stored and stored.get(name):
-        return Setting(name, stored[name], "profile")
-    return Setting(name, _shown(value), "default")
+    if found.get(name):
+        return Setting(name, found[name], "profile" if is_stored else "default")
+    return Setting(
+        name, _shown(value) or (profiles.DEFAULT if name == "profile" else ""), "default"
+    )
 
 
 def _shown(value: object) -> str:

@@ -49,7 +49,7 @@ def report(error: BaseException, *, is_debugging: bool, about: str = "") -> int:
     """Tell a person what went wrong (with `about`), the hint last; answer the exit code."""
     if is_debugging:
         traceback.print_exception(error)
-    if isinstance(error, ReaderGone):
+    if isinstance(error, ReaderGone | BrokenPipeError):
         _stop_writing()
         return OK
     if isinstance(error, click.exceptions.Exit):
@@ -84,10 +84,20 @@ def _unforeseen(error: BaseException) -> int:
     if isinstance(error, OSError):
         place = f"{error.filename}: " if error.filename else ""
         say(f"Error: {place}{error.strerror or error}.")
+        if place:
+            say("Hint: Check the path, and that you may use it.")
+        _drop_what_cannot_be_written()
         return NOT_FOUND if isinstance(error, FileNotFoundError) else OTHER
     say(f"Error: {type(error).__name__}: {error}. This is a fault of hookline.")
     say("Hint: HOOKLINE_LOG_LEVEL=DEBUG shows where; please report it with that.")
     return OTHER
+
+
+def _drop_what_cannot_be_written() -> None:
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _stop_writing()
 
 
 def _stop_writing() -> None:

@@ -16,8 +16,30 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-ID = click.IntRange(min=1)
 WAIT_S = 300.0
+LISTED_BY = {"job": "batch"}  # else the noun of an id lists itself
+
+
+class RecordId(click.ParamType[int]):
+    """The number of a model, stream, volume or job, as its parameter MODEL_ID and so on says."""
+
+    name = "id"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        text = str(value)
+        if text.isascii() and text.isdigit() and int(text) > 0:
+            return int(text)
+        noun = (param.name if param and param.name else "").removesuffix("_id")
+        script = ctx.find_root().info_name if ctx else "hookline"
+        raise click.BadParameter(
+            f"{text!r} is not an id, which is a number from 1 on. "
+            f"`{script} {LISTED_BY.get(noun, noun)} list` shows them.",
+            ctx,
+            param,
+        )
+
+
+ID = RecordId()
 
 
 def with_output(function: F) -> F:
@@ -61,6 +83,8 @@ def serving(values: dict[str, Any]) -> Serving:
     given = {name: value for name, value in values.items() if value is not None}
     if "extra_files" in given:
         given["bundle"] = _bundle(given.pop("extra_files"))
+    if "custom_code_commit" in given and "custom_code_url" not in given:
+        raise click.UsageError("--custom-code-commit needs --custom-code-url.")
     return given  # type: ignore[return-value]  # the options are named after its fields
 
 
@@ -112,6 +136,16 @@ _SERVING = (
         metavar="FILE|ZIP|VOLUME_ID",
         help="Hooks: an inference.py, a zip or folder with one, or the id of a volume. "
         "A number that is also the name of a file means the file.",
+    ),
+    click.option(
+        "--custom-code-url",
+        metavar="URL",
+        help="A git repository that the hooks import from, or with the hooks; https, public.",
+    ),
+    click.option(
+        "--custom-code-commit",
+        metavar="COMMIT",
+        help="Its commit, branch or tag; else its default branch.",
     ),
     *_FORMATTER,
     click.option(

@@ -36,10 +36,13 @@ def numbers(_: click.Context, param: click.Parameter, text: str | None) -> list[
 
 def whole_numbers(ctx: click.Context, param: click.Parameter, text: str | None) -> list[int] | None:
     """Parse whole numbers with commas between them."""
-    found = numbers(ctx, param, text)
-    if found and any(value != int(value) for value in found):
-        raise click.BadParameter(f"{text!r} has a fraction.", param=param)
-    return None if found is None else [int(value) for value in found]
+    if text is None:
+        return None
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError as error:
+        message = f"{text!r} is not a list of whole numbers, as 1,3,224,224 is."
+        raise click.BadParameter(message, ctx, param) from error
 
 
 _OPTIONS = (

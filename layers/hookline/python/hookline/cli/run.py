@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
@@ -21,6 +20,8 @@ from hookline.cli.shell import Shell, pass_shell
 from hookline.core.errors import HooklineError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from hookline.runtime.items import Answer, Item
     from hookline.runtime.spec import LaunchSpec
 
@@ -60,9 +61,10 @@ def run_command(
     One file prints its answer as is; several print a CSV row each, and the exit code is 10 when
     some failed.
     """
-    from hookline.cli.workbench import Wishes, isolated, launch_spec  # noqa: PLC0415 - help needs none
+    from hookline.cli.inputs import input_file  # noqa: PLC0415 - help needs none
+    from hookline.cli.workbench import Wishes, isolated, launch_spec  # noqa: PLC0415 - as above
 
-    paths = [Path(name).absolute() for name in files]
+    paths = [input_file(name) for name in files]
     wishes = Wishes(dir_or_model, hooks, given)
     with launch_spec(shell.config, wishes, show=[str(path) for path in paths]) as spec:
         sys.exit(isolated(lambda: _run(spec, paths, files, mime_type, has_timings=timings)))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -63,9 +62,10 @@ def predict(shell: Shell, /, token: str, file: str, mime_type: str | None) -> No
 
     TOKEN is the presigned token that `model deploy` printed; `-` reads stdin.
     """
-    from hookline.core.names import mime_type_of  # noqa: PLC0415 - help needs none
+    from hookline.cli.inputs import input_file  # noqa: PLC0415 - help needs none
+    from hookline.core.names import mime_type_of  # noqa: PLC0415 - as above
 
-    body = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+    body = sys.stdin.buffer.read() if file == "-" else input_file(file).read_bytes()
     with shell.client() as cloud:
         answer = cloud.predict(token, body, mime_type or mime_type_of(file))
     end = b"" if answer.body.endswith(b"\n") else b"\n"

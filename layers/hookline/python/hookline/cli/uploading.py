@@ -14,12 +14,14 @@ from hookline.cli import exits
 from hookline.cli.output import printable
 from hookline.cli.progress import progress
 from hookline.client.files import LocalFile, walk
-from hookline.core.errors import HooklineError, InvalidInput
+from hookline.core.errors import HooklineError, InvalidInput, Transient
 
 if TYPE_CHECKING:
     from hookline import Client
     from hookline.cli.shell import Shell
     from hookline.client.views import Uploaded
+
+MAX_TOLD = 10  # a cloud that went away fails every file that is left
 
 
 @dataclass
@@ -66,13 +68,19 @@ def send(cloud: Client, volume_id: int, folder: Folder) -> Uploaded:
         def on_file(file: LocalFile, error: HooklineError | None) -> None:
             nonlocal done, failed
             done, failed = done + 1, failed + (error is not None)
-            if error:
+            if error and failed <= MAX_TOLD:
                 exits.say(f"{printable(file.name)}: {printable(str(error))}")
+            if error and failed == MAX_TOLD:
+                exits.say("Further files that fail are only counted.")
             bar.show(done, folder.total, f"{failed:,} failed" if failed else "")
 
-        word = f"{volume_id} keeps what was sent; go on with -i {volume_id}."
-        with exits.on_interrupt(f"Volume {word}"):
-            return cloud.upload(volume_id, folder.files(), on_file=on_file)
+        word = f"Volume {volume_id} keeps what was sent; go on with -i {volume_id}."
+        with exits.on_interrupt(word):
+            try:
+                return cloud.upload(volume_id, folder.files(), on_file=on_file)
+            except Transient:
+                exits.say(word)
+                raise
 
 
 def announce(shell: Shell, sentence: str) -> None:

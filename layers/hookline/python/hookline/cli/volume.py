@@ -71,7 +71,8 @@ def link(shell: Shell, /, place: str, name: str | None) -> None:
     """Make a volume of files that stay where they are."""
     target = place if "://" in place else str(Path(place).resolve())
     with shell.client() as cloud:
-        volume = cloud.create_volume(name or target.rstrip("/").rpartition("/")[2], link=target)
+        called = name or target.rstrip("/").rpartition("/")[2] or "root"
+        volume = cloud.create_volume(called, link=target)
         exits.say(f"Created volume with ID {volume.id}.")
         shell.show(volume, ("id", "name", "link"))
 

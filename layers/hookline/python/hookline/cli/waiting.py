@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from hookline.cli import exits
 from hookline.cli.progress import progress
-from hookline.core.errors import BY_CODE, HooklineError
+from hookline.core.errors import BY_CODE, HooklineError, Transient
 
 if TYPE_CHECKING:
     from hookline import Client
@@ -46,7 +46,11 @@ def wait_for_job(cloud: Client, job_id: int, timeout_s: float = float("inf")) ->
             note = f"{job.failed:,} failed" if job.failed else job.status
             bar.show(job.done, job.total, note)
 
-        return cloud.wait_for_batch(job_id, timeout_s=timeout_s, on_change=on_change)
+        try:
+            return cloud.wait_for_batch(job_id, timeout_s=timeout_s, on_change=on_change)
+        except Transient:
+            exits.say(word)
+            raise
 
 
 def exit_code_of(job: Job) -> int:

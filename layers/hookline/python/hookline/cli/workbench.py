@@ -19,7 +19,7 @@ from hookline.cli.modelfiles import find_model
 from hookline.cli.preparing import preparation
 from hookline.core.archives import HOOK_FILE
 from hookline.core.config import Config
-from hookline.core.errors import InvalidBundle, NotFound
+from hookline.core.errors import HookCrashed, InvalidBundle, NotFound
 from hookline.runtime.artifacts import extract_bundle
 from hookline.runtime.lifecycle import kill_me_with_parent
 from hookline.runtime.spec import (
@@ -113,18 +113,27 @@ def isolated(work: Callable[[], int]) -> int:
     sys.stdout.flush()
     sys.stderr.flush()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, PASSED_ON)  # until there is a child to tell
+    heard, told = os.pipe()
     child = os.fork()
     if child == 0:
         os.setpgid(0, 0)  # Ctrl-C comes to us alone, and we pass it on
         kill_me_with_parent()
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        _work_and_exit(work)
-    for number in PASSED_ON:
-        signal.signal(number, lambda received, _: os.kill(child, received))
+        _work_and_exit(work, told)
+    asked: list[int] = []
+
+    def pass_on(number: int, _: object) -> None:
+        asked.append(number)
+        os.kill(child, number)
+
+    for each in PASSED_ON:
+        signal.signal(each, pass_on)
     signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    os.close(told)
     _, status = os.waitpid(child, 0)
-    code = os.waitstatus_to_exitcode(status)
-    return code if code >= 0 else 128 - code
+    return _exit_code(
+        os.waitstatus_to_exitcode(status), is_expected=bool(asked) or _has_word(heard)
+    )
 
 
 def data_stream() -> BinaryIO:
@@ -134,7 +143,8 @@ def data_stream() -> BinaryIO:
     return data
 
 
-def _work_and_exit(work: Callable[[], int]) -> None:
+def _work_and_exit(work: Callable[[], int], told: int) -> None:
+    """Do `work` and end; a byte in `told` says that the exit code is ours, not some hook's."""
     code = exits.OTHER
     try:
         code = work()
@@ -142,7 +152,34 @@ def _work_and_exit(work: Callable[[], int]) -> None:
     except BaseException as error:  # noqa: BLE001 - the edge of a process: nothing may pass it
         code = exits.report(error, is_debugging=False)
     finally:
+        os.write(told, b".")
         os._exit(code)
+
+
+def _has_word(heard: int) -> bool:
+    os.set_blocking(heard, False)  # a process that a hook left behind may hold the other end
+    with os.fdopen(heard, "rb", buffering=0) as pipe:
+        return bool(pipe.read(1))
+
+
+def _exit_code(code: int, *, is_expected: bool) -> int:
+    """The exit code of the child. Raise HookCrashed where user code ended it."""
+    number = -code if code < 0 else code - 128  # the sandbox tells of a signal as shells do
+    if is_expected:
+        return code if code >= 0 else 128 + number
+    end = f"was killed by {_signal_name(number)}" if number > 0 else f"ended with exit code {code}"
+    raise HookCrashed(
+        f"The process of the model and its hooks {end}.",
+        why="A hook did that, or a library it calls, or the machine ran out of memory.",
+        hint="Try one file at a time, and print in the hooks to see how far they come.",
+    )
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal
+        return f"signal {number}"
 
 
 def _site_dirs(config: Config, code_dir: str) -> tuple[str, ...]:

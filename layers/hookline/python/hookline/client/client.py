@@ -27,9 +27,13 @@ class Serving(TypedDict, total=False):
     """How a model is to answer: the same options for a stream, a job and a trigger.
 
     `bundle` is the path of an inference.py, a zip or a folder with one, or the id of a volume.
+    `custom_code_url` is the https URL of a git repository, `custom_code_commit` a commit, branch
+    or tag of it.
     """
 
     bundle: Path | str | int
+    custom_code_url: str
+    custom_code_commit: str
     formatter: str
     formatter_args: Mapping[str, Any]
     device: str
@@ -354,7 +358,9 @@ class Client:
         elif bundle is not None:
             with files.as_bundle(Path(bundle)) as (path, filename):
                 fields["bundle"] = {"sha256": self._upload(path), "filename": filename}
-        return fields
+        named = {"url": "custom_code_url", "commit": "custom_code_commit"}
+        custom_code = {name: fields.pop(ours) for name, ours in named.items() if ours in fields}
+        return {**fields, "custom_code": custom_code} if custom_code else fields
 
     def _wait(
         self,

@@ -63,7 +63,12 @@ def _error(response: httpx2.Response) -> HooklineError:
         what = members.get("title") or f"{response.url.host} answered {response.status_code}."
         error = kind(str(what), why=str(members.get("detail", "")))
     if error.status >= 500 and members.get("request_id"):  # noqa: PLR2004 - the server's own faults
-        error.why = f"{error.why} Request {members['request_id']}.".strip()
+        request = members["request_id"]
+        error.why = (
+            f"{error.why.rstrip('.')} (request {request})."
+            if error.why
+            else (f"Request {request}.")
+        )
     return error
 
 

@@ -54,6 +54,13 @@ class Bundle(View, frozen=True, kw_only=True):
     volume_id: int | None = None
 
 
+class CustomCode(View, frozen=True, kw_only=True):
+    """The git repository that the hooks import from; no commit means its default branch."""
+
+    url: str
+    commit: str = ""
+
+
 class Deployed(View, frozen=True, kw_only=True):
     """A stream at its birth: the only time that its token is shown."""
 
@@ -70,6 +77,7 @@ class Stream(View, frozen=True, kw_only=True):
     model_id: int
     status: str
     bundle: Bundle | None = None
+    custom_code: CustomCode | None = None
     formatter: str = "raw"
     formatter_args: dict[str, Any] = {}
     device: str = "cpu"
@@ -163,6 +171,7 @@ class Trigger(View, frozen=True, kw_only=True):
     model_id: int
     is_on: bool = True
     bundle: Bundle | None = None
+    custom_code: CustomCode | None = None
     formatter: str = "raw"
     formatter_args: dict[str, Any] = {}
     device: str = "cpu"
@@ -201,6 +210,7 @@ class Job(View, frozen=True, kw_only=True):
     trigger_id: int | None = None
     failure: Failure | None = None
     bundle: Bundle | None = None
+    custom_code: CustomCode | None = None
     formatter: str = "raw"
     formatter_args: dict[str, Any] = {}
     device: str = "cpu"

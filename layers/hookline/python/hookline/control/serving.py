@@ -9,8 +9,9 @@ from hookline.control.volume_files import source
 from hookline.core.archives import HOOK_FILE, members
 from hookline.core.errors import InvalidBundle, InvalidInput, NotFound
 from hookline.core.formatting import check_args
-from hookline.core.records import Bundle, Model, Serving, Volume, upload_key
-from hookline.core.requests import BundleFields, ServingFields
+from hookline.core.records import Bundle, CustomCode, Model, Serving, Volume, upload_key
+from hookline.core.repositories import check_custom_code
+from hookline.core.requests import BundleFields, CustomCodeFields, ServingFields
 
 
 def checked(call: Call, model: Model, fields: ServingFields) -> Serving:
@@ -22,6 +23,7 @@ def checked(call: Call, model: Model, fields: ServingFields) -> Serving:
     device, gpus = _device(fields)
     return Serving(
         bundle=_bundle(call, fields.bundle) if fields.bundle else None,
+        custom_code=_custom_code(fields.custom_code) if fields.custom_code else None,
         formatter=fields.formatter,
         formatter_args=fields.formatter_args,
         device=device,
@@ -64,6 +66,11 @@ def _bundle(call: Call, fields: BundleFields) -> Bundle:
             hint="Give one .py file with hooks, a .zip, or the id of a volume.",
         )
     return Bundle(sha256=sha256, filename=filename)
+
+
+def _custom_code(fields: CustomCodeFields) -> CustomCode:
+    check_custom_code(fields.url, fields.commit)
+    return CustomCode(url=fields.url, commit=fields.commit)
 
 
 def _volume_bundle(call: Call, volume_id: int) -> Bundle:

@@ -48,8 +48,8 @@ def load(config: Config) -> Profile:
 
 def stored_key(config: Config) -> str:
     """The key in the stored profile, wherever its endpoint is; empty if there is none."""
-    stored = _stored(config)
-    return stored.key if stored else ""
+    entry = _profiles(path_of(config)).get(config.profile or DEFAULT, {})
+    return str(entry.get("key", ""))
 
 
 def save(config: Config, name: str, endpoint: str, key: str) -> Path:
@@ -57,6 +57,21 @@ def save(config: Config, name: str, endpoint: str, key: str) -> Path:
     path = path_of(config)
     text = _replaced(_text(path), name or DEFAULT, endpoint, key)
     _parsed(path, text)  # never store what could not be read again
+    _write(path, text)
+    return path
+
+
+def forget(config: Config) -> None:
+    """Remove the profile, and the file when nothing else is in it. Absent is not an error."""
+    path = path_of(config)
+    text = _without(_text(path), config.profile or DEFAULT)
+    if text:
+        _write(path, text + "\n")
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _write(path: Path, text: str) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     handle, draft = tempfile.mkstemp(dir=path.parent, prefix=".profile-")  # mkstemp makes it 0600
     with os.fdopen(handle, "w", encoding="utf-8") as file:
@@ -64,7 +79,6 @@ def save(config: Config, name: str, endpoint: str, key: str) -> Path:
         file.flush()
         os.fsync(file.fileno())
     Path(draft).replace(path)
-    return path
 
 
 def _stored(config: Config) -> Profile | None:
@@ -113,16 +127,24 @@ def _parsed(path: Path, text: str) -> dict[str, object]:
 
 def _replaced(text: str, name: str, endpoint: str, key: str) -> str:
     """`text` with the section of this profile taken out and written anew at the end."""
-    header = f"[profiles.{_quoted(name)}]"
+    before = _without(text, name)
+    section = f"{_header(name)}\nendpoint = {_quoted(endpoint)}\nkey = {_quoted(key)}\n"
+    return f"{before}\n\n{section}" if before else section
+
+
+def _without(text: str, name: str) -> str:
+    """`text` less the section of this profile and the space at the end."""
     kept, is_ours = [], False
     for line in text.splitlines():
         if line.lstrip().startswith("["):
-            is_ours = line.strip() in {header, f"[profiles.{name}]"}
+            is_ours = line.strip() in {_header(name), f"[profiles.{name}]"}
         if not is_ours:
             kept.append(line)
-    before = "\n".join(kept).rstrip()
-    section = f"{header}\nendpoint = {_quoted(endpoint)}\nkey = {_quoted(key)}\n"
-    return f"{before}\n\n{section}" if before else section
+    return "\n".join(kept).rstrip()
+
+
+def _header(name: str) -> str:
+    return f"[profiles.{_quoted(name)}]"
 
 
 def _quoted(value: str) -> str:

@@ -143,10 +143,18 @@ class Bundle(Value):
     volume_id: int | None = None
 
 
+class CustomCode(Value):
+    """A git repository that the hooks import from; no `commit` means its default branch."""
+
+    url: str
+    commit: str = ""
+
+
 class Serving(Value):
     """How a model is to answer, the same for a stream, a job and a trigger."""
 
     bundle: Bundle | None = None
+    custom_code: CustomCode | None = None
     formatter: FormatterName = "raw"
     formatter_args: dict[str, Any] = Field(default_factory=dict)
     device: Literal["cpu", "gpu"] = "cpu"

@@ -73,10 +73,18 @@ class BundleFields(Body):
         return self
 
 
+class CustomCodeFields(Body):
+    """A git repository by its https URL, at a commit, branch or tag, or its default branch."""
+
+    url: str
+    commit: str = ""
+
+
 class ServingFields(Body):
     """How a model is to answer. `gpus` alone means the gpu device."""
 
     bundle: BundleFields | None = None
+    custom_code: CustomCodeFields | None = None
     formatter: FormatterName = "raw"
     formatter_args: dict[str, Any] = Field(default_factory=dict)
     device: Literal["cpu", "gpu"] | None = None

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from hookline.core.ports import BlobInfo, SignedRequest
 from hookline.core.records import (
     Bundle,
+    CustomCode,
     Drop,
     Failure,
     FormatterName,
@@ -88,6 +89,7 @@ class ServingView(View):
     """How a model answers."""
 
     bundle: Bundle | None
+    custom_code: CustomCode | None
     formatter: FormatterName
     formatter_args: dict[str, Any]
     device: str

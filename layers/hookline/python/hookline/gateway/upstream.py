@@ -14,10 +14,14 @@ from urllib.parse import urlsplit
 
 import httptools
 
-from hookline.core.errors import Unavailable
+from hookline.core.errors import DeadlineExceeded, InvalidOutput, Unavailable
 
 READ_BYTES = 256 * 1024
 MAX_IDLE_S = 30.0  # well below the replicas' own keep-alive, so that they never close first
+ANSWER_TIMEOUT_S = 75.0  # more than a replica that is well ever takes, which is 60 s
+MAX_ANSWER_BYTES = 256 * 1024 * 1024
+
+_STATUSES = range(200, 600)
 
 
 class NotSent(Exception):
@@ -38,17 +42,36 @@ class _Parsed:
 
     def __init__(self) -> None:
         self.response = Response()
-        self.is_done = self.keeps_alive = False
+        self.is_done = self.is_overfull = self.keeps_alive = False
         self.parser = httptools.HttpResponseParser(self)
         self._pieces: list[bytes] = []
+        self._size_bytes = 0
+
+    def feed(self, data: bytes) -> None:
+        """Parse what has come. Raise InvalidOutput once it is too much."""
+        self._size_bytes += len(data)
+        if self._size_bytes > MAX_ANSWER_BYTES:
+            raise InvalidOutput(
+                "The replica's answer is too large.",
+                why=f"At most {MAX_ANSWER_BYTES} bytes are passed on.",
+                hint="Return less from the postprocess hook.",
+            )
+        self.parser.feed_data(data)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self.response.headers.append((name.lower(), value))
+        if not self.is_done:
+            self.response.headers.append((name.lower(), value))
+
+    def on_message_begin(self) -> None:
+        if self.is_done:  # a second answer, which nobody has asked for
+            self.is_overfull = True
 
     def on_body(self, body: bytes) -> None:
         self._pieces.append(body)
 
     def on_message_complete(self) -> None:
+        if self.is_done:
+            return
         # llhttp forgets both when the message has ended, so they are asked for here.
         self.response.status = self.parser.get_status_code()
         self.keeps_alive = self.parser.should_keep_alive()
@@ -64,6 +87,10 @@ class _Connection:
 
     def close(self) -> None:
         self.writer.close()
+
+    def abort(self) -> None:
+        """Close without waiting for the other side to take what is left to send."""
+        self.writer.transport.abort()
 
     @property
     def is_usable(self) -> bool:
@@ -82,15 +109,22 @@ class Upstream:
     async def post(
         self, path: bytes, headers: Iterable[tuple[bytes, bytes]], body: bytes
     ) -> Response:
-        """Raise NotSent if the replica was not reached, Unavailable if it died on the way."""
+        """Raise NotSent if the replica was not reached, Unavailable if it died on the way.
+
+        User code runs in that process, so it may do anything: raise DeadlineExceeded if it falls
+        silent, InvalidOutput if its answer is endless or not HTTP's.
+        """
         self.in_flight += 1
         try:
             connection = await self._connection()
             try:
-                return await self._exchange(connection, _encoded(path, headers, body))
+                async with asyncio.timeout(ANSWER_TIMEOUT_S):
+                    return await self._exchange(connection, _encoded(path, headers, body))
             except BaseException:
-                connection.close()  # also when cancelled: the replica then drops the work
+                connection.abort()  # also when cancelled: the replica then drops the work
                 raise
+        except TimeoutError:
+            raise _silent() from None
         finally:
             self.in_flight -= 1
 
@@ -119,10 +153,12 @@ class Upstream:
                 data = await connection.reader.read(READ_BYTES)
                 if not data:
                     raise _died()
-                parsed.parser.feed_data(data)
+                parsed.feed(data)
         except (OSError, httptools.HttpParserError) as error:
             raise _died() from error
-        if parsed.keeps_alive:
+        if parsed.response.status not in _STATUSES:
+            raise InvalidOutput(f"The replica answered with the status {parsed.response.status}.")
+        if parsed.keeps_alive and not parsed.is_overfull:
             connection.idle_since = time.monotonic()
             self._idle.append(connection)
         else:
@@ -142,6 +178,14 @@ def _encoded(path: bytes, headers: Iterable[tuple[bytes, bytes]], body: bytes) -
     lines += [name + b": " + value for name, value in headers]
     lines.append(b"content-length: " + str(len(body)).encode())
     return b"\r\n".join(lines) + b"\r\n\r\n" + body
+
+
+def _silent() -> DeadlineExceeded:
+    return DeadlineExceeded(
+        "The replica does not answer.",
+        why=f"It said nothing for {ANSWER_TIMEOUT_S:g} s.",
+        hint="See `hookline stream logs`; a hook may never return.",
+    )
 
 
 def _died() -> Unavailable:

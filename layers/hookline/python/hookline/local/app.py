@@ -7,7 +7,7 @@ import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from hookline.core.errors import BadRequest, HooklineError
+from hookline.core.errors import BadRequest, Forbidden, HooklineError, MethodNotAllowed
 from hookline.gateway.proxy import Gateway
 from hookline.local.blob_routes import BlobRoutes
 from hookline.local.control_routes import ControlRoutes
@@ -28,6 +28,7 @@ _PREDICT = re.compile(
     r"/predict|/streams/(?P<stream_id>\d{1,10})/predict|/predictions/(?P<token>[^/]+)"
 )
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]", "::1"})
+_LOCAL_HOST = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:[0-9]{1,5})?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,7 @@ class App:
         request = request_id(scope)
         try:
             self._check_host(header(scope, b"host"))
+            self._check_origin(header(scope, b"origin"))
             await self._route(scope, receive, send, request)
         except ClientGone:
             log.info("client_gone", extra={"request_id": request})
@@ -72,8 +74,13 @@ class App:
 
     async def _route(self, scope: Scope, receive: Receive, send: Send, request: str) -> None:
         path, method = scope["path"], scope["method"]
-        predict = _PREDICT.fullmatch(path) if method == "POST" else None
-        if predict:
+        predict = _PREDICT.fullmatch(path)
+        if predict and method != "POST":
+            error = MethodNotAllowed(
+                f"{path} does not take {method[:16]}.", hint="Post the bytes to predict."
+            )
+            await respond_problem(send, error, request, headers=[(b"allow", b"POST")])
+        elif predict:
             stream_id = predict["stream_id"]
             await self.gateway.predict(
                 scope,
@@ -95,10 +102,19 @@ class App:
 
         DNS rebinding makes a browser call 127.0.0.1 under the attacker's own name.
         """
-        name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
-        if self.host in _LOOPBACK and name not in _LOOPBACK:
+        if self.host in _LOOPBACK and not _LOCAL_HOST.fullmatch(host):
             raise BadRequest(
                 f"This server does not answer for the host {host!r}.",
                 why="It listens on this machine only.",
                 hint="Call it as 127.0.0.1 or localhost.",
+            )
+
+    def _check_origin(self, origin: str) -> None:
+        """Refuse what a foreign web page sends; programs send no Origin."""
+        host = origin.partition("://")[2]
+        if origin and self.host in _LOOPBACK and not _LOCAL_HOST.fullmatch(host):
+            raise Forbidden(
+                "Pages of other sites may not call this server.",
+                why="The request has a foreign Origin header.",
+                hint="Call it from a program, or from a page that this machine serves.",
             )

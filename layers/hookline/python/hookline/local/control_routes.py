@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hookline.core.errors import Unauthenticated
@@ -35,24 +35,28 @@ class ControlRoutes:
     routes: Routes
 
     async def answer(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
-        """Raise NotFound or Unauthenticated before any function is called."""
-        request = HttpRequest(
+        """Raise NotFound or Unauthenticated before the body is read."""
+        head = HttpRequest(
             method=scope["method"],
             raw_path=scope["raw_path"].decode("latin-1"),
             query=scope["query_string"].decode("latin-1"),
             headers={name.decode(): value.decode("latin-1") for name, value in scope["headers"]},
-            body=await read_body(scope, receive, MAX_BODY_BYTES),
+            body=b"",
             source_ip=(scope.get("client") or ("", 0))[0],
             request_id=request_id,
         )
         loop = asyncio.get_running_loop()
-        answer = await loop.run_in_executor(self.executor, self._call, request)
+        match = self.routes.match(head.method, head.raw_path)
+        caller = await loop.run_in_executor(self.executor, self._admit, head, match)
+        request = replace(head, body=await read_body(scope, receive, MAX_BODY_BYTES))
+        answer = await loop.run_in_executor(self.executor, self._call, request, match, caller)
         await _respond(send, answer, request_id)
 
-    def _call(self, request: HttpRequest) -> dict[str, Any]:
-        match = self.routes.match(request.method, request.raw_path)
-        authorizer = {} if match.route in PUBLIC_ROUTES else self._authorize(request, match)
-        event = http_event(request, match, authorizer)
+    def _admit(self, request: HttpRequest, match: Match) -> dict[str, Any]:
+        return {} if match.route in PUBLIC_ROUTES else self._authorize(request, match)
+
+    def _call(self, request: HttpRequest, match: Match, caller: dict[str, Any]) -> dict[str, Any]:
+        event = http_event(request, match, caller)
         return self.handlers[match.function](event, Context(match.function, request.request_id))
 
     def _authorize(self, request: HttpRequest, match: Match) -> dict[str, Any]:
@@ -62,7 +66,8 @@ class ControlRoutes:
             raise Unauthenticated(
                 "The API key is missing, unknown or expired.",
                 why="Every operation but GET /openapi.json needs one.",
-                hint="Send it as `Authorization: Bearer hk_…`.",
+                hint="Send it as `Authorization: Bearer hk_…`; the command line takes it from "
+                "HOOKLINE_KEY, or from the profile that `hookline up` wrote.",
             )
         context: dict[str, Any] = answer["context"]
         return context

@@ -121,7 +121,7 @@ def _open_files(_: Config) -> Check:
 def _port(config: Config) -> Check:
     """The port is free, or our own cloud has it."""
     if HomeLock.holder(config.home) is not None:
-        return Check("port", ok=True, detail=f"{config.port}, hookline is up")
+        return Check("port", ok=True, detail="hookline is up")
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         is_free = probe.connect_ex((config.host, config.port)) != 0
@@ -168,6 +168,12 @@ def _package_installer(_: Config) -> Check:
         return Check("uv", ok=False, detail=str(error), mend="pip install uv")
 
 
+def _git(_: Config) -> Check:
+    """Only repositories of custom code need it."""
+    detail = shutil.which("git") or "not found; --custom-code-url needs it"
+    return Check("git", ok=True, detail=detail)
+
+
 def _running(config: Config) -> Check:
     pid = HomeLock.holder(config.home)
     detail = f"yes, process {pid}" if pid else "no; start it with `hookline up`"
@@ -185,6 +191,7 @@ _LOOKS: tuple[Callable[[Config], Check], ...] = (
     *(_package(name) for name in ("uvicorn", "httptools", "aws-lambda-powertools")),
     _database,
     _package_installer,
+    _git,
     _home,
     _home_is_private,
     _disk_space,

@@ -32,6 +32,7 @@ from hookline.local.orders import Command
 from hookline.local.pollers import Poller, pollers
 from hookline.local.watch import Watcher
 from hookline.runtime.logs import configure
+from hookline.runtime.protocol import BoundedProtocol
 
 CONTROL_THREADS = 8
 DRAIN_S = 30
@@ -77,7 +78,7 @@ def serve(config: Config, listener: socket.socket, on_ready: Callable[[str], Non
     settings = uvicorn.Config(
         app,
         loop="uvloop",
-        http="httptools",
+        http=BoundedProtocol,
         ws="none",
         lifespan="on",
         log_config=None,

@@ -30,8 +30,13 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def hidden(self) -> tuple[Path, ...]:
-        """The platform's own folders, which user code never sees."""
-        return Path(self.home), Path(self.config_home)
+        """What user code never sees: the platform's folders, and the home of whoever runs it.
+
+        The folder of all runs lies outside the platform's home when that has a long path.
+        """
+        platform = (Path(self.home), Path(self.config_home), Path(self.run_dir).parent)
+        person = Path.home()
+        return platform if person == Path("/") else (*platform, person)
 
     @property
     def stream_id(self) -> int:

@@ -6,12 +6,15 @@ Runs in trusted code, before the user's code starts; the spec it returns holds p
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from hookline.adapters.embedded.environments import install
+from hookline.adapters.embedded.repositories import checkout
+from hookline.core.archives import HOOK_FILE
 from hookline.core.errors import InvalidBundle, NotFound
 from hookline.core.ports import Blobs, Ports
-from hookline.core.records import Bundle, Model, Serving, Volume, upload_key
+from hookline.core.records import Bundle, CustomCode, Model, Serving, Volume, upload_key
 from hookline.local.volumes import listing, local_path, source
 from hookline.runtime.artifacts import extract_bundle
 from hookline.runtime.requirements import parse
@@ -19,20 +22,32 @@ from hookline.runtime.spec import PipelineSpec, Preparation, SandboxSpec
 
 REQUIREMENTS = "requirements.txt"
 
+Checkout = Callable[[str, str, Path], Path]  # url, commit, cache folder → the folder of its files
+
 
 def pipeline_spec(
-    ports: Ports, model: Model, serving: Serving, run_dir: Path, cache_dir: Path
+    ports: Ports,
+    model: Model,
+    serving: Serving,
+    run_dir: Path,
+    cache_dir: Path,
+    *,
+    checkout: Checkout = checkout,
 ) -> PipelineSpec:
-    """Stage `model` and the bundle of `serving` under `run_dir`; packages under `cache_dir`.
+    """Stage `model` and the code of `serving` under `run_dir`; what is fetched under `cache_dir`.
 
-    Raise NotFound when a file is gone, InvalidBundle when the bundle or its requirements are bad.
+    Raise NotFound when a file is gone, InvalidBundle when the bundle, its requirements or the
+    repository are bad.
     """
     code_dir = run_dir / "code"
     if serving.bundle is not None:
         stage_bundle(ports, model.tenant, serving.bundle, code_dir)
+    linked: tuple[Path, ...] = ()
+    if serving.custom_code is not None:
+        linked = _link(serving.custom_code, code_dir, cache_dir, checkout)
     preparation = model.preparation
     return PipelineSpec(
-        model_path=str(_model_file(ports, model)),
+        model_path=str(_stage_model(ports, model, run_dir / "model")),
         format=model.format,
         labels=model.labels,
         preparation=Preparation(
@@ -41,8 +56,8 @@ def pipeline_spec(
             scale=preparation.scale,
             layout=preparation.layout,
         ),
-        code_dir=str(code_dir) if serving.bundle is not None else "",
-        site_dirs=tuple(str(path) for path in site_dirs(code_dir, cache_dir)),
+        code_dir=str(code_dir) if code_dir.is_dir() else "",
+        site_dirs=tuple(str(path) for path in (*linked, *site_dirs(code_dir, cache_dir))),
         formatter=serving.formatter,
         formatter_args=serving.formatter_args,
         gpus=serving.gpus,
@@ -86,15 +101,36 @@ def _copy_volume(blobs: Blobs, prefix: str, code_dir: Path) -> None:
             shutil.copyfileobj(file, copy)
 
 
-def _model_file(ports: Ports, model: Model) -> Path:
-    # The store is this machine's own disk: the runtime maps the file where it lies.
+def _link(
+    custom_code: CustomCode, code_dir: Path, cache_dir: Path, checkout: Checkout
+) -> tuple[Path, ...]:
+    """The repository, for sys.path; where there is no bundle, `code_dir` is made of it instead."""
+    repository = checkout(custom_code.url, custom_code.commit, cache_dir / "repositories")
+    if code_dir.is_dir():
+        return (repository,)
+    if not (repository / HOOK_FILE).is_file():
+        raise InvalidBundle(
+            f"The repository {custom_code.url} has no {HOOK_FILE} at its top.",
+            why="No bundle with hooks was given, so nothing would import the repository.",
+            hint=f"Write a {HOOK_FILE} that does, and give it as the bundle, with -f.",
+        )
+    # A copy, as every replica has its own: where there is no sandbox, hooks may write to it.
+    shutil.copytree(repository, code_dir)
+    return ()
+
+
+def _stage_model(ports: Ports, model: Model, model_dir: Path) -> Path:
+    """The file under the name that hooks look for, alone in its folder as in SageMaker."""
     path = local_path(ports.blobs.uri(model.blob_key))
     if not path.is_file():
         raise NotFound(
             f"The file of model {model.id} is gone.",
             hint="Import the model again.",
         )
-    return path
+    named = model_dir / f"model.{model.format}"
+    named.parent.mkdir(parents=True)
+    named.symlink_to(path)  # the store is this machine's own disk: the file is mapped where it lies
+    return named
 
 
 def site_dirs(code_dir: Path, cache_dir: Path) -> tuple[Path, ...]:

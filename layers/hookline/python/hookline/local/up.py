@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from hookline.core import profiles
 from hookline.core.config import Config
 from hookline.core.errors import (
     BadRequest,
@@ -55,7 +56,7 @@ def down(config: Config, *, purge: bool = False) -> int:
             hint="Start it with `hookline up`, or name its folder with --home.",
         )
     if purge:
-        _purge(config.home)
+        _purge(config)
     return 0
 
 
@@ -95,7 +96,11 @@ def _run_in_background(config: Config) -> int:
         os.close(news)
         os._exit(_be_the_daemon(config, log, teller))
     os.close(teller)
-    endpoint = _first_news(news, pid, log)
+    try:
+        endpoint = _first_news(news, pid, log)
+    except KeyboardInterrupt:
+        os.kill(pid, signal.SIGTERM)  # nobody would know of it
+        raise
     _say(f"hookline is up at {endpoint} (process {pid}, log {log}).")
     print(endpoint)  # noqa: T201 - the command's data
     return 0
@@ -149,15 +154,20 @@ def _stop(home: Path, pid: int) -> None:
         time.sleep(POLL_S)
 
 
-def _purge(home: Path) -> None:
+def _purge(config: Config) -> None:
+    """Remove the data, and the profile that led to it."""
+    home = config.home
     if not home.exists():
+        _say(f"There is nothing to remove at {home}.")
         return
     if not (home / MARKER).is_file():
         raise BadRequest(
             f"{home} is not removed.",
             why="It does not look like a folder that hookline made.",
+            hint="Delete it yourself if nothing in it is needed.",
         )
     shutil.rmtree(home)
+    profiles.forget(config)
     _say(f"Removed {home}.")
 
 

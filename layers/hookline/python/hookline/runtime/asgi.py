@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
-from hookline.core.errors import HooklineError, TooLarge, problem
+from hookline.core.errors import DeadlineExceeded, HooklineError, TooLarge, problem
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -17,6 +18,7 @@ Send = Callable[[Message], Awaitable[None]]
 Headers = Iterable[tuple[bytes, bytes]]
 
 RETRY_AFTER_S = b"1"
+BODY_IDLE_S = 30.0  # the longest silence within a body
 _SAFE_ID = re.compile(rb"[\w.:-]{1,128}")
 
 
@@ -45,13 +47,17 @@ def bearer(scope: Scope) -> str:
 
 
 async def body_chunks(scope: Scope, receive: Receive, limit_bytes: int) -> AsyncIterator[bytes]:
-    """The body as it arrives. Raise TooLarge past the limit, ClientGone on a disconnect."""
+    """The body as it arrives.
+
+    Raise TooLarge past the limit, ClientGone on a disconnect, DeadlineExceeded when it stops
+    arriving.
+    """
     declared = header(scope, b"content-length")
     if declared.isdigit() and int(declared) > limit_bytes:
         raise _too_large(limit_bytes)
     size_bytes, has_more = 0, True
     while has_more:
-        message = await receive()
+        message = await _in_time(receive)
         if message["type"] == "http.disconnect":
             raise ClientGone
         chunk = message.get("body", b"")
@@ -65,6 +71,18 @@ async def body_chunks(scope: Scope, receive: Receive, limit_bytes: int) -> Async
 async def read_body(scope: Scope, receive: Receive, limit_bytes: int) -> bytes:
     """The whole body; raises as `body_chunks` does."""
     return b"".join([chunk async for chunk in body_chunks(scope, receive, limit_bytes)])
+
+
+async def _in_time(receive: Receive) -> Message:
+    try:
+        async with asyncio.timeout(BODY_IDLE_S):
+            return await receive()
+    except TimeoutError:
+        raise DeadlineExceeded(
+            "The request body stopped arriving.",
+            why=f"Nothing came for {BODY_IDLE_S:g} s.",
+            hint="Send it again.",
+        ) from None
 
 
 async def until_gone(receive: Receive) -> None:

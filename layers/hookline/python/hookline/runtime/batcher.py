@@ -45,6 +45,7 @@ class Batcher:
     _worker: asyncio.Task[None] | None = field(default=None, init=False)
     _arrival: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _is_closed: bool = field(default=False, init=False)
+    _running_since_s: float | None = field(default=None, init=False)
 
     async def submit(self, item: Item, *, timeout_s: float) -> Answer:
         """The answer to `item`; cancelling the caller withdraws it while it is queued.
@@ -63,6 +64,11 @@ class Batcher:
         if isinstance(outcome, HooklineError):
             raise outcome
         return outcome
+
+    def busy_s(self) -> float:
+        """How long the batch in hand has been running; 0 when there is none."""
+        since_s = self._running_since_s
+        return 0.0 if since_s is None else asyncio.get_running_loop().time() - since_s
 
     async def close(self) -> None:
         """Admit nothing more; return when everything admitted has been answered."""
@@ -126,8 +132,10 @@ class Batcher:
 
     async def _outcomes(self, batch: list[_Entry]) -> Sequence[Outcome]:
         """One outcome per entry, also when the pipeline breaks its promise."""
+        self._running_since_s = asyncio.get_running_loop().time()
         running = self.executor.submit(self.run, [entry.item for entry in batch])
         await _done(running)
+        self._running_since_s = None
         error = running.exception()
         if error is None and len(running.result()) == len(batch):
             return running.result()

@@ -51,10 +51,11 @@ class Visible:
     def of(cls, spec: SandboxSpec, code_dir: str) -> Visible:
         """`spec` as paths; Python and hookline themselves stay visible wherever they are."""
         package = str(Path(__file__).parents[2])
+        python = (sys.prefix, sys.base_prefix, *filter(None, sys.path))
         return cls(
             code_dir=Path(code_dir).resolve() if code_dir else None,
             hidden=_existing((*_PRIVATE, *spec.hide)),
-            shown=_existing((*_SHOWN, sys.prefix, sys.base_prefix, package, *spec.show)),
+            shown=_existing((*_SHOWN, *python, package, *spec.show)),
             writable=_existing(spec.writable),
         )
 

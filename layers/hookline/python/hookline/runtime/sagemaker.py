@@ -29,7 +29,7 @@ _PARAMETERS = {
     "output_fn": 2,
     "transform_fn": 4,
 }
-_NAMES = ("model_fn", "input_fn", "predict_fn", "output_fn", "transform_fn")
+NAMES = ("model_fn", "input_fn", "predict_fn", "output_fn", "transform_fn")
 _DECODED = ("application/json", "text/csv")  # the toolkit hands these over as str
 
 
@@ -42,7 +42,7 @@ class Context:
 
 def is_sagemaker(module: ModuleType) -> bool:
     """Whether `module` has any of SageMaker's functions."""
-    return any(callable(getattr(module, name, None)) for name in _NAMES)
+    return any(callable(getattr(module, name, None)) for name in NAMES)
 
 
 def sagemaker_hooks(module: ModuleType) -> Hooks:

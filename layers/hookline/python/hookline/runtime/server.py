@@ -39,6 +39,7 @@ _SERVER_ERROR = 500
 _MILLISECONDS = re.compile(r"0*[1-9][0-9]{0,9}", re.ASCII)
 _HEADER_VALUE = re.compile(r"[\x20-\x7e]+")
 _HANG_UP = (b"connection", b"close")
+_SEE_LOG = "The log of the stream has the lines of the hook: `hookline stream logs ID`."
 
 
 class _Refusal(Exception):
@@ -159,7 +160,8 @@ class Application:
         if error.status >= _SERVER_ERROR:
             extra = {"code": error.code, "what": error.what, "trace": error.trace}
             log.warning("request_failed", extra=extra)
-        shown = type(error)(error.what, why=error.why, hint=error.hint)
+        hint = error.hint or (_SEE_LOG if error.trace else "")
+        shown = type(error)(error.what, why=error.why, hint=hint)
         await self._respond_problem(send, shown, request, *headers)
 
     async def _respond_problem(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import faulthandler
 import logging
 import math
 import os
@@ -24,6 +25,7 @@ import uvloop
 from hookline.core.errors import BadRequest, Unavailable
 from hookline.runtime import lifecycle
 from hookline.runtime.batcher import Batcher, Run
+from hookline.runtime.protocol import BoundedProtocol
 from hookline.runtime.server import Application
 from hookline.runtime.spec import LaunchSpec, PipelineSpec, ServerSpec
 
@@ -33,6 +35,9 @@ EXIT_DRAINED, EXIT_STOPPED = 0, 1
 
 _LAME_DUCK_S = 0.2  # what was on its way when the drain began still arrives
 _LAST_WORDS_S = 0.5  # to send the answers of a drain that took too long
+_STUCK_FACTOR = 2  # of the time that a request may take
+_LOOKS = 8  # at a batch, until it counts as stuck
+_STDERR = 2
 _KEEP_ALIVE_S = 75  # longer than any client of ours keeps an idle connection
 _BACKLOG = 2048
 _LONGEST_SOCKET_PATH = 107  # sun_path of unix(7), less its final NUL
@@ -63,7 +68,7 @@ def listening(spec: ServerSpec) -> Iterator[socket.socket]:
     except OSError as error:
         place = spec.unix_socket or f"{spec.host}:{spec.port}"
         raise Unavailable(
-            f"Cannot listen on {place}.", why=str(error), hint="Choose another place."
+            f"Cannot listen on {place}.", why=str(error), hint="Choose a free port with --port."
         ) from error
     with listener:
         listener.listen(_BACKLOG)
@@ -122,9 +127,25 @@ class _Serving:
             _leave(EXIT_DRAINED, "stopped_while_loading")
         batcher = loading.result()
         self._be_ready(batcher)
+        watch = loop.create_task(self._watch(batcher))
         await asyncio.wait((stop, http), return_when=asyncio.FIRST_COMPLETED)
+        watch.cancel()
+        faulthandler.cancel_dump_traceback_later()
         await self._drain(http, batcher)
         return EXIT_DRAINED
+
+    async def _watch(self, batcher: Batcher) -> None:
+        """End this process when a hook does not return long after everyone gave up on it.
+
+        A hook that keeps even this loop from running, by holding the interpreter's lock, is ended
+        by faulthandler, whose own thread needs no lock. Either way the log says where it hung.
+        """
+        stuck_s = _STUCK_FACTOR * self._spec.server.request_timeout_s
+        while batcher.busy_s() < stuck_s:
+            faulthandler.dump_traceback_later(stuck_s, exit=True, file=_STDERR)
+            await asyncio.sleep(stuck_s / _LOOKS)
+        faulthandler.dump_traceback(file=_STDERR)
+        _leave(EXIT_STOPPED, "hook_stuck")
 
     def _told_to_stop(self) -> None:
         if self._stop.is_set():
@@ -187,7 +208,7 @@ def _uvicorn_config(application: Application, spec: ServerSpec) -> uvicorn.Confi
     return uvicorn.Config(
         application,
         interface="asgi3",
-        http="httptools",
+        http=BoundedProtocol,
         ws="none",
         lifespan="off",
         log_config=None,

@@ -29,7 +29,7 @@ class PipelineSpec(msgspec.Struct, frozen=True, kw_only=True):
     labels: tuple[str, ...] = ()
     preparation: Preparation = Preparation()
     code_dir: str = ""
-    site_dirs: tuple[str, ...] = ()  # installed requirements, put first on sys.path
+    site_dirs: tuple[str, ...] = ()  # packages and repositories, put first on sys.path
     formatter: Literal["raw", "classification"] = "raw"
     formatter_args: dict[str, Any] = {}
     gpus: int = 0

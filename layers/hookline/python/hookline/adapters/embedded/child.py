@@ -100,7 +100,8 @@ class Child:
 
     def look(self, now: float) -> bool:
         """Whether it has become ready since the last look. `now`: monotonic."""
-        if self.state != "starting" or not (self.run_dir / "ready").exists():
+        # os.access: the user's code may have closed the folder to us, which must not raise
+        if self.state != "starting" or not os.access(self.run_dir / "ready", os.F_OK):
             return False
         self.state, self._ready_since = "ready", now
         return True

@@ -6,6 +6,7 @@ import logging
 import os
 import secrets
 import selectors
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from urllib.parse import quote
@@ -48,7 +49,7 @@ class Children:
                 group, process_id, run_dir, command, trusted_environment(), started_at
             )
         except BaseException:
-            run_dir.rmdir()
+            shutil.rmtree(run_dir, ignore_errors=True)
             raise
         self._children.append(child)
         for descriptor in (child.pidfd, child.output):

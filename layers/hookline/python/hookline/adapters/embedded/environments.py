@@ -6,30 +6,23 @@ ask for it at once and whichever of them is killed.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import uv
 
+from hookline.adapters.embedded.fetched import POLL_S, built_once, outside_settings
 from hookline.core.errors import DeadlineExceeded, InvalidBundle
 
 BUILD_TIMEOUT_S = 900.0
-_POLL_S = 0.1
 _SHOWN_LINES = 8
-# What the installer may know of this process's environment: where packages come from and how to
-# reach them. The platform's own settings and credentials stay behind.
-_PASSED_ON = ("UV_", "SSL_CERT_")
-_PASSED_ON_EXACTLY = {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "HOME", "PATH", "LANG"}
 
 
 def environment_key(requirements: Sequence[str], python_version: str) -> str:
@@ -53,46 +46,23 @@ def install(
     """
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     key = environment_key(requirements, version)
-    target = cache_dir / key
-    if target.is_dir():
-        return target
-    cache_dir.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + timeout_s
-    with _held(cache_dir / f"{key}.lock", deadline):
-        if not target.is_dir():
-            for abandoned in cache_dir.glob(f".{key}-*"):
-                shutil.rmtree(abandoned, ignore_errors=True)
-            _build(requirements, target, environ, deadline)
-    return target
-
-
-@contextmanager
-def _held(lock: Path, deadline: float) -> Iterator[None]:
-    """Hold a lock that the kernel frees when this process dies."""
-    with lock.open("w") as file:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise _late() from None
-                time.sleep(_POLL_S)
-        yield
+    build = partial(_build, requirements, cache_dir, environ, deadline)
+    return built_once(cache_dir / key, build, deadline=deadline, late=_late())
 
 
 def _build(
-    requirements: Sequence[str], target: Path, environ: Mapping[str, str], deadline: float
-) -> None:
-    work = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-    try:
-        wanted = work / "requirements.txt"
-        wanted.write_text("".join(f"{line}\n" for line in requirements), encoding="utf-8")
-        _run(_command(wanted, work / "site", target.parent / "uv"), environ, deadline)
-        (work / "site").mkdir(exist_ok=True)  # every marker may have said no
-        (work / "site").rename(target)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+    requirements: Sequence[str],
+    cache_dir: Path,
+    environ: Mapping[str, str],
+    deadline: float,
+    work: Path,
+) -> Path:
+    wanted, site = work / "requirements.txt", work / "site"
+    wanted.write_text("".join(f"{line}\n" for line in requirements), encoding="utf-8")
+    _run(_command(wanted, site, cache_dir / "uv"), environ, deadline)
+    site.mkdir(exist_ok=True)  # every marker may have said no
+    return site
 
 
 def _command(wanted: Path, site: Path, cache: Path) -> list[str]:
@@ -109,12 +79,12 @@ def _run(command: list[str], environ: Mapping[str, str], deadline: float) -> Non
     try:
         done = subprocess.run(  # noqa: S603 - a list without a shell; its parts are ours and checked pins
             command,
-            env=_clean(environ),
+            env=_settings(environ),
             cwd="/",  # a uv.toml beside the data is no concern of ours
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            timeout=max(deadline - time.monotonic(), _POLL_S),
+            timeout=max(deadline - time.monotonic(), POLL_S),
             check=False,
         )
     except subprocess.TimeoutExpired:
@@ -128,12 +98,11 @@ def _run(command: list[str], environ: Mapping[str, str], deadline: float) -> Non
         )
 
 
-def _clean(environ: Mapping[str, str]) -> dict[str, str]:
-    return {
-        name: value
-        for name, value in environ.items()
-        if name.startswith(_PASSED_ON) or name.upper() in _PASSED_ON_EXACTLY
-    }
+def _settings(environ: Mapping[str, str]) -> dict[str, str]:
+    """Where packages come from, and how to reach them."""
+    of_uv = {name: value for name, value in environ.items() if name.startswith("UV_")}
+    home = {"HOME": environ["HOME"]} if "HOME" in environ else {}
+    return {**outside_settings(environ), **of_uv, **home}
 
 
 def _late() -> DeadlineExceeded:

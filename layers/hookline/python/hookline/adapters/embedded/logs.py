@@ -6,6 +6,7 @@ of its first line, so positions stay valid when old files are removed and after 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -41,13 +42,14 @@ def read(folder: Path, after: int) -> tuple[list[str], int]:
     end = 0
     for start in _starts(folder):
         with suppress(FileNotFoundError), _path(folder, start).open("rb") as file:
-            offset = max(after - start, 0)
+            size_bytes = file.seek(0, os.SEEK_END)
+            offset = min(max(after - start, 0), size_bytes)
             file.seek(offset)
             data = file.read(_READ_BYTES)
             whole = data[: data.rfind(b"\n") + 1]
             if whole:
                 return _texts(whole), start + offset + len(whole)
-            end = max(end, file.seek(0, 2) + start)
+            end = start + size_bytes
     return [], min(after, end)
 
 
