@@ -7,7 +7,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from tests.e2e.cloud import ROOT, Cloud
+from tests.e2e.cloud import DIGITS, ROOT, Cloud
 
 README = (ROOT / "README.md").read_text()
 
@@ -46,7 +46,13 @@ def test_the_readme_s_commands_work(tmp_path: Path) -> None:
     assert len((tmp_path / "results.csv").read_text().splitlines()) == 100
 
 
-def test_the_readme_s_hook_file_is_python() -> None:
+def test_the_readme_s_hook_file_works(tmp_path: Path) -> None:
     [block] = blocks("python")
-    compile(block, "README.md", "exec")
     assert len(block.splitlines()) <= 15
+    (tmp_path / "inference.py").write_text(block)
+    image = DIGITS / "images" / "000.png"
+    model = str(DIGITS / "digits.onnx")
+    done = Cloud(tmp_path / "home").run(
+        "run", model, str(image), "--hooks", str(tmp_path / "inference.py")
+    )
+    assert json.loads(done.stdout) == {"digit": 2, "of_bytes": image.stat().st_size}
