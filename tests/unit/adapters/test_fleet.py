@@ -47,10 +47,10 @@ time.sleep(60)
 class World:
     """A fleet whose processes run `script`, and what has happened in it."""
 
-    def __init__(self, home: Path, drain_s: float = 30.0) -> None:
+    def __init__(self, home: Path, drain_s: float = 30.0, start_s: float = 600.0) -> None:
         self.script, self.changes = SERVE, 0
         self.started: list[Path] = []
-        self.fleet = ProcessFleet(home, self._command, drain_s=drain_s)
+        self.fleet = ProcessFleet(home, self._command, drain_s=drain_s, start_s=start_s)
         self.fleet.on_change = self._note
 
     def _command(self, _group: Group, _process_id: str, run_dir: Path) -> Sequence[str]:
@@ -269,6 +269,17 @@ def test_a_process_that_ignores_sigterm_is_killed(home: Path) -> None:
     until(lambda: not world.fleet.observe())
 
     assert not is_alive(pid)
+    world.fleet.close()
+
+
+def test_a_process_that_is_never_ready_is_ended_and_says_so(home: Path) -> None:
+    world = World(home, start_s=0.2)
+    world.run("import time; print('still loading', flush=True); time.sleep(60)")
+    failure = world.failure()
+
+    assert failure.code == "model_load_failed"
+    assert failure.message == "The process was not ready after 0.2 s and was ended."
+    assert "still loading" in failure.trace
     world.fleet.close()
 
 

@@ -168,3 +168,31 @@ def test_full_replicas_are_overloaded() -> None:
     gateway._upstreams["unix:a"].in_flight = MAX_IN_FLIGHT_PER_REPLICA
     with pytest.raises(HooklineError, match="busy"):
         gateway._by_load(("unix:a",))
+
+
+def test_bodies_in_flight_are_bounded_in_bytes(tmp_path: Path) -> None:
+    async def go() -> None:
+        started, release = asyncio.Event(), asyncio.Event()
+
+        async def slow(body: bytes) -> bytes:
+            started.set()
+            await release.wait()
+            return ok(body)
+
+        async with replica(tmp_path / "s", slow) as address:
+            gateway = Gateway(Table(Destination("acme", 7, (address,))), max_held_bytes=10)
+            first, second = Caller(body=b"12345678"), Caller(body=b"1234")
+            work = asyncio.create_task(first.call(gateway))
+            await started.wait()
+            await second.call(gateway)
+            assert second.status == 503
+            assert json.loads(second.answer)["code"] == "overloaded"
+            release.set()
+            await work
+            assert first.answer == b"12345678"
+            third = Caller(body=b"1234567890")
+            await third.call(gateway)
+            assert third.status == 200
+            gateway.close()
+
+    asyncio.run(go())

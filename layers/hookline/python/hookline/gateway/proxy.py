@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from hookline.core.errors import HooklineError, NotReady, Overloaded, Unauthenticated
+from hookline.gateway.budget import Budget
 from hookline.gateway.routing import Destination, RoutingTable
 from hookline.gateway.upstream import NotSent, Response, Upstream
 from hookline.runtime.asgi import (
@@ -17,7 +18,6 @@ from hookline.runtime.asgi import (
     Scope,
     Send,
     bearer,
-    read_body,
     respond,
     respond_problem,
     until_gone,
@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
+MAX_HELD_BYTES = 512 * 1024 * 1024
 MAX_IN_FLIGHT_PER_REPLICA = 512
 _FORWARDED = frozenset({b"content-type", b"accept", b"x-request-timeout-ms"})
 _RETURNED = frozenset({b"content-type", b"retry-after"})
@@ -35,8 +36,8 @@ _RETURNED = frozenset({b"content-type", b"retry-after"})
 class Gateway:
     """The data plane's entrance: one per process, shared by all its connections."""
 
-    def __init__(self, table: RoutingTable) -> None:
-        self._table = table
+    def __init__(self, table: RoutingTable, max_held_bytes: int = MAX_HELD_BYTES) -> None:
+        self._table, self._budget = table, Budget(max_held_bytes)
         self._upstreams: dict[str, Upstream] = {}
 
     async def predict(
@@ -52,10 +53,11 @@ class Gateway:
         """Answer one predict call. The token is in the header unless the path carried it."""
         try:
             destination = await self._admit(token or bearer(scope), stream_id)
-            body = await read_body(scope, receive, MAX_BODY_BYTES)
-            headers = _forwarded(scope, request)
-            call = self._send(token or bearer(scope), destination, headers, body)
-            response = await _unless_gone(call, receive)
+            with self._budget.hold() as held:
+                body = await held.body(scope, receive, MAX_BODY_BYTES)
+                headers = _forwarded(scope, request)
+                call = self._send(token or bearer(scope), destination, headers, body)
+                response = await _unless_gone(call, receive)
         except ClientGone:
             log.info("client_gone")
             return

@@ -8,6 +8,7 @@ import shutil
 import signal
 import stat
 import subprocess
+import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -43,6 +44,7 @@ class Child:
         self.group, self.process_id, self.run_dir = group, process_id, run_dir
         self.state: GroupState = "starting"
         self.kill_at = 0.0  # while draining: when patience ends
+        self._born, self._patience_s = time.monotonic(), 0.0
         self._process, self._started_at = process, started_at
         self._lines, self._tail = Lines(), deque[bytes](maxlen=_TAIL_LINES)
         self._ready_since = 0.0
@@ -106,6 +108,14 @@ class Child:
         self.state, self._ready_since = "ready", now
         return True
 
+    def age_s(self, now: float) -> float:
+        return now - self._born
+
+    def give_up(self, after_s: float) -> None:
+        """End it because it was not ready in time."""
+        self._patience_s = after_s
+        self.kill()
+
     def healthy_s(self, now: float) -> float:
         """How long it has been ready; 0 if it never was."""
         return now - self._ready_since if self._ready_since else 0.0
@@ -154,13 +164,18 @@ class Child:
         told = _told(self.run_dir / "failure.json")
         if told:
             return told
-        while_loading = "" if self._ready_since else " while it was starting"
         kind: type[HooklineError] = HookCrashed if self._ready_since else ModelLoadFailed
         return Failure(
             code=(kind if self.group.role == "stream" else HooklineError).code,
-            message=f"The process {ending(self._process.returncode)}{while_loading}.",
+            message=f"The process {self._ending()}.",
             trace=b"\n".join(self._tail).decode(errors="replace"),
         )
+
+    def _ending(self) -> str:
+        if self._patience_s:
+            return f"was not ready after {self._patience_s:g} s and was ended"
+        while_loading = "" if self._ready_since else " while it was starting"
+        return f"{ending(self._process.returncode)}{while_loading}"
 
     def remove_files(self) -> None:
         """Its folder is of use to nobody after its end."""

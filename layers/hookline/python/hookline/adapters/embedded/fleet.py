@@ -36,11 +36,12 @@ class ProcessFleet:
         *,
         clock: Callable[[], float] = time.time,
         drain_s: float = 30.0,
+        start_s: float = 600.0,
     ) -> None:
         self.on_change: Callable[[], object] = lambda: None
         self._runs = run_folder(home)
         self._children = Children(self._runs, home / "logs", command)
-        self._clock, self._drain_s = clock, drain_s
+        self._clock, self._drain_s, self._start_s = clock, drain_s, start_s
         self._lock = threading.Lock()
         self._wishes: dict[tuple[str, str], Wish] = {}
         self._thread: threading.Thread | None = None
@@ -148,12 +149,14 @@ class ProcessFleet:
         )
 
     def _retire(self, child: Child, now: float) -> None:
-        """Drain it if nobody wants it, kill it if it drains too long."""
+        """Drain it if nobody wants it, end it if it drains or starts too long."""
         if child.runs and child not in self._wanted(child.place):
             child.drain(kill_at=now + self._drain_s)
         elif child.state == "draining" and now >= child.kill_at:
             child.kill()
             child.kill_at = now + _IDLE_POLL_S  # the kernel may take its time
+        elif child.state == "starting" and child.age_s(now) > self._start_s:
+            child.give_up(self._start_s)
 
     def _wanted(self, place: tuple[str, str]) -> list[Child]:
         """The oldest that are as wished, up to the number that is wished."""
