@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,20 +13,24 @@ from tests.fakes import FakeClock
 
 
 @pytest.fixture(params=WORLDS)
-def catalog(request: pytest.FixtureRequest, home: Path, clock: FakeClock) -> Catalog:
-    return WORLDS[request.param](home, clock).catalog
+def catalog(request: pytest.FixtureRequest, home: Path, clock: FakeClock) -> Iterator[Catalog]:
+    with WORLDS[request.param](home, clock) as ports:
+        yield ports.catalog
 
 
 @pytest.fixture(params=WORLDS)
-def blobs(request: pytest.FixtureRequest, home: Path, clock: FakeClock) -> Blobs:
-    return WORLDS[request.param](home, clock).blobs
+def blobs(request: pytest.FixtureRequest, home: Path, clock: FakeClock) -> Iterator[Blobs]:
+    with WORLDS[request.param](home, clock) as ports:
+        yield ports.blobs
 
 
 @pytest.fixture(params=WORLDS)
-def queue(request: pytest.FixtureRequest, home: Path, clock: FakeClock) -> Queue:
-    return WORLDS[request.param](home, clock).queue
+def queue(request: pytest.FixtureRequest, home: Path, clock: FakeClock) -> Iterator[Queue]:
+    with WORLDS[request.param](home, clock) as ports:
+        yield ports.queue
 
 
 @pytest.fixture(params=WORLDS | DISORDERLY)
-def any_queue(request: pytest.FixtureRequest, home: Path, clock: FakeClock) -> Queue:
-    return (WORLDS | DISORDERLY)[request.param](home, clock).queue
+def any_queue(request: pytest.FixtureRequest, home: Path, clock: FakeClock) -> Iterator[Queue]:
+    with (WORLDS | DISORDERLY)[request.param](home, clock) as ports:
+        yield ports.queue

@@ -1,0 +1,85 @@
+"""Blobs in an S3 bucket."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import PurePosixPath
+from typing import Literal
+from urllib.parse import quote
+
+from hookline.adapters.aws.bucket import Bucket
+from hookline.adapters.aws.errors import call, code_of
+from hookline.adapters.aws.upload import Upload
+from hookline.core.errors import Conflict, NotFound
+from hookline.core.ports import BlobInfo, BlobWriter, SignedRequest
+
+_TRIES = 3  # of a write that S3 calls off because another one is in flight
+
+
+class S3Blobs(Bucket):
+    """Objects are whole or absent by S3's own promise; botocore adds a checksum to each write."""
+
+    def put(self, key: str, data: bytes, *, if_absent: bool = False) -> BlobInfo:
+        if if_absent:
+            self._create(key, data)
+        else:
+            call(self._clients.s3.put_object, **self._place(key), Body=data)
+        info = self.stat(key)  # PutObject does not tell the time it has stored
+        if info is None:
+            raise NotFound(f"The file {key} was deleted as soon as it was there.")
+        return info
+
+    @contextmanager
+    def writer(self, key: str) -> Iterator[BlobWriter]:
+        place = self._place(key)
+        upload = Upload(self._clients.s3, place["Bucket"], place["Key"])
+        try:
+            yield upload
+            upload.finish()
+        except BaseException:
+            upload.abort()
+            raise
+
+    def delete(self, key: str) -> None:
+        call(self._clients.s3.delete_object, **self._place(key))
+
+    def presign(
+        self,
+        method: Literal["GET", "PUT"],
+        key: str,
+        *,
+        expires_s: int = 3600,
+        sha256: str = "",
+        size_bytes: int | None = None,
+    ) -> SignedRequest:
+        """S3 compares the body with the signed size and checksum, and refuses any other."""
+        place = self._place(key)
+        headers: dict[str, str] = {}
+        if method == "GET":
+            name = quote(PurePosixPath(key).name)
+            place["ResponseContentDisposition"] = f"attachment; filename*=UTF-8''{name}"
+        if sha256:
+            place["ChecksumSHA256"] = b64encode(bytes.fromhex(sha256)).decode()
+            headers["x-amz-checksum-sha256"] = place["ChecksumSHA256"]
+        if size_bytes is not None:
+            place["ContentLength"] = size_bytes
+        url = call(
+            self._clients.s3.generate_presigned_url,
+            "get_object" if method == "GET" else "put_object",
+            Params=place,
+            ExpiresIn=expires_s,
+        )
+        return SignedRequest(method, url, headers)
+
+    def _create(self, key: str, data: bytes) -> None:
+        place = self._place(key)
+        for tries_left in reversed(range(_TRIES)):
+            try:
+                call(self._clients.s3.put_object, **place, Body=data, IfNoneMatch="*")
+                return
+            except Conflict as error:
+                # 409: two writes at once, and S3 cannot say who wins; 412: the key exists
+                if code_of(error) != "ConditionalRequestConflict" or not tries_left:
+                    raise Conflict(f"The file {key} exists already.") from error

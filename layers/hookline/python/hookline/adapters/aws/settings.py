@@ -1,0 +1,133 @@
+"""Every setting that a process on AWS takes from its environment, parsed once.
+
+An unknown HOOKLINE_ variable, a missing one or a bad value stops the process, naming it and what
+is allowed. The stacks set them; people do not.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from hookline.core.config import PREFIX
+from hookline.core.errors import BadRequest
+from hookline.core.records import PLATFORM
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetSettings:
+    """What it takes to start processes. A task has none of it: only functions do.
+
+    `task_definitions` are named `<role>-<device>`, with `-<gpus>` when there are more than one.
+    `capacity_providers` are named by device. `log_streams` is how the streams of every task's log
+    begin: the prefix of its log driver, a slash and the name of its container.
+    """
+
+    cluster: str
+    task_definitions: Mapping[str, str]
+    subnets: tuple[str, ...]
+    security_groups: tuple[str, ...]
+    log_group: str
+    log_streams: str
+    capacity_providers: Mapping[str, str] = field(default_factory=lambda: {"cpu": "FARGATE"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AwsSettings:
+    """All settings. `tenant` is the one that the process serves, PLATFORM when it serves all.
+
+    `queues` are URLs by the names of core.topology; `<name>-dead` are their dead letters.
+    """
+
+    table: str
+    bucket: str
+    queues: Mapping[str, str]
+    tenant: str = PLATFORM
+    log_level: str = "INFO"
+    fleet: FleetSettings | None = None
+
+
+def _text(value: str) -> str:
+    if not value:
+        raise ValueError
+    return value
+
+
+def _texts(value: str) -> tuple[str, ...]:
+    return tuple(_text(part.strip()) for part in value.split(","))
+
+
+def _mapping(value: str) -> dict[str, str]:
+    parsed = json.loads(value)
+    if not isinstance(parsed, dict) or not all(isinstance(part, str) for part in parsed.values()):
+        raise ValueError
+    return parsed
+
+
+def _level(value: str) -> str:
+    if value not in ("DEBUG", "INFO", "WARNING", "ERROR"):
+        raise ValueError
+    return value
+
+
+_Parsers = dict[str, tuple[Callable[[str], object], str]]
+_EVERYWHERE: _Parsers = {
+    "bucket": (_text, "the name of a bucket"),
+    "log_level": (_level, "DEBUG, INFO, WARNING or ERROR"),
+    "queues": (_mapping, 'JSON such as {"plan": "https://sqs…"}'),
+    "table": (_text, "the name of a table"),
+    "tenant": (_text, "the name of a tenant"),
+}
+_OF_FLEET: _Parsers = {
+    "capacity_providers": (_mapping, 'JSON such as {"cpu": "FARGATE"}'),
+    "cluster": (_text, "the name or ARN of a cluster"),
+    "log_group": (_text, "the name of a log group"),
+    "log_streams": (_text, "the beginning of log streams, such as hookline/runtime"),
+    "security_groups": (_texts, "security groups, separated by commas"),
+    "subnets": (_texts, "subnets, separated by commas"),
+    "task_definitions": (_mapping, 'JSON such as {"stream-cpu": "arn:aws:ecs:…"}'),
+}
+_OPTIONAL = frozenset({"capacity_providers", "log_level", "tenant"})
+NAMES = tuple(sorted(_EVERYWHERE | _OF_FLEET))
+
+
+def from_environment(environ: Mapping[str, str] = os.environ) -> AwsSettings:
+    """The settings of this process. Raise BadRequest for one that is unknown, bad or missing."""
+    given = {
+        name.removeprefix(PREFIX).lower(): value
+        for name, value in environ.items()
+        if name.startswith(PREFIX)
+    }
+    values = {name: _parsed(name, value) for name, value in given.items()}
+    _require(_EVERYWHERE, values)
+    of_fleet = {name: values.pop(name) for name in _OF_FLEET if name in values}
+    if of_fleet:
+        _require(_OF_FLEET, of_fleet)
+        values["fleet"] = FleetSettings(**of_fleet)  # type: ignore[arg-type]  # parsed above
+    return AwsSettings(**values)  # type: ignore[arg-type]  # parsed above
+
+
+def _parsed(name: str, value: str) -> object:
+    parsers = _EVERYWHERE | _OF_FLEET
+    if name not in parsers:
+        known = ", ".join(PREFIX + known.upper() for known in NAMES)
+        raise BadRequest(
+            f"{PREFIX}{name.upper()} is not a setting.", why=f"The settings on AWS are {known}."
+        )
+    parse, allowed = parsers[name]
+    try:
+        return parse(value)
+    except ValueError:
+        raise BadRequest(
+            f"{PREFIX}{name.upper()} cannot be {value!r}.", hint=f"Set it to {allowed}."
+        ) from None
+
+
+def _require(parsers: _Parsers, values: Mapping[str, object]) -> None:
+    for name in parsers:
+        if name not in values and name not in _OPTIONAL:
+            raise BadRequest(
+                f"{PREFIX}{name.upper()} is missing.", hint=f"Set it to {parsers[name][1]}."
+            )

@@ -1,0 +1,43 @@
+"""Build the ports of a process on AWS."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from hookline.adapters.aws.absent_fleet import AbsentFleet
+from hookline.adapters.aws.blobs import S3Blobs
+from hookline.adapters.aws.catalog import DynamoCatalog
+from hookline.adapters.aws.clients import Clients
+from hookline.adapters.aws.fleet import EcsFleet
+from hookline.adapters.aws.linked import open_link
+from hookline.adapters.aws.queue import SqsQueue
+from hookline.adapters.aws.settings import AwsSettings, from_environment
+from hookline.core.ports import Fleet, Ports
+
+
+def ports_from_env(environ: Mapping[str, str] = os.environ) -> Ports:
+    """The ports that the environment describes. Raise BadRequest when it does not."""
+    return ports(from_environment(environ), Clients())
+
+
+def ports(
+    settings: AwsSettings, clients: Clients, *, clock: Callable[[], float] = time.time
+) -> Ports:
+    """The ports over what the stacks made. Nothing is asked of AWS yet."""
+    return Ports(
+        catalog=DynamoCatalog(clients, settings.table),
+        blobs=S3Blobs(clients, settings.bucket),
+        queue=SqsQueue(clients, settings.queues, clock=clock),
+        fleet=_fleet(settings, clients),
+        linked=partial(open_link, clients=clients, own_bucket=settings.bucket),
+        clock=clock,
+    )
+
+
+def _fleet(settings: AwsSettings, clients: Clients) -> Fleet:
+    if settings.fleet is None:
+        return AbsentFleet()
+    return EcsFleet(clients, settings.fleet, owner=settings.tenant)
