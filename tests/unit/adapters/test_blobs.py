@@ -59,7 +59,8 @@ def test_a_file_dropped_by_another_program_is_a_blob(blobs: FolderBlobs, root: P
 
 
 def test_editing_a_file_in_place_changes_its_etag(blobs: FolderBlobs, root: Path) -> None:
-    before = blobs.put("a", b"old")
+    blobs.put("a", b"old")
+    before = blobs.stat("a")
     deadline = time.monotonic() + 5
     while blobs.stat("a") == before and time.monotonic() < deadline:
         (root / "a").write_bytes(b"new")

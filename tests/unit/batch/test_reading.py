@@ -22,7 +22,9 @@ def reader() -> Iterator[Reader]:
 
 
 def stored(ports: Ports, name: str, body: bytes, index: int = 0) -> Entry:
-    info = ports.blobs.put("v/" + name, body)
+    ports.blobs.put("v/" + name, body)
+    info = ports.blobs.stat("v/" + name)
+    assert info is not None
     return Entry(index=index, name=name, size_bytes=len(body), etag=info.etag)
 
 

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from hookline.adapters.aws.absent_fleet import AbsentFleet
+from hookline.adapters.absent_fleet import AbsentFleet
 from hookline.adapters.aws.fleet import EcsFleet
 from hookline.adapters.aws.wiring import ports_from_env
 from hookline.core.errors import BadRequest, InvalidInput, Unavailable
@@ -21,7 +21,7 @@ def test_a_function_has_a_fleet_and_a_task_has_none() -> None:
 
 
 def test_the_absent_fleet_refuses_everything() -> None:
-    fleet = AbsentFleet()
+    fleet = AbsentFleet("Elsewhere.")
     for call in (
         lambda: fleet.ensure(Group("t", "stream-1", "stream", 1)),
         lambda: fleet.observe("t", "stream-1"),

@@ -106,7 +106,7 @@ class BlobWriter(Protocol):
 class Blobs(Protocol):
     """Immutable files under string keys. A blob is whole or absent, never half."""
 
-    def put(self, key: str, data: bytes, *, if_absent: bool = False) -> BlobInfo:
+    def put(self, key: str, data: bytes, *, if_absent: bool = False) -> None:
         """Raise Conflict when `if_absent` and the key exists."""
         ...
 
@@ -115,7 +115,10 @@ class Blobs(Protocol):
         ...
 
     def open(self, key: str) -> BinaryIO:
-        """A seekable reader; seeking costs a ranged request, not a download. Raise NotFound."""
+        """A seekable reader; seeking costs a ranged request, not a download. Raise NotFound.
+
+        It goes on reading what it opened, or raises InputChanged: never a mix of two versions.
+        """
         ...
 
     def stat(self, key: str) -> BlobInfo | None: ...

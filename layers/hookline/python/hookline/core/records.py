@@ -7,6 +7,7 @@ overwrite a newer one. Times are UTC epoch seconds.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from hashlib import sha256 as digest_of
 from typing import Any, ClassVar, Literal, Self
 
@@ -48,9 +49,9 @@ class Record(Value):
     version: int = Field(default=0, exclude=True)
 
     @property
+    @abstractmethod
     def key(self) -> str:
         """Unique in the tenant and kind; records are listed in the order of their keys."""
-        raise NotImplementedError
 
     def changed(self, **fields: Any) -> Self:
         """A copy with some fields replaced, still conditional on the version that was read."""

@@ -12,8 +12,8 @@ from urllib.parse import quote
 from hookline.adapters.aws.bucket import Bucket
 from hookline.adapters.aws.errors import call, code_of
 from hookline.adapters.aws.upload import Upload
-from hookline.core.errors import Conflict, NotFound
-from hookline.core.ports import BlobInfo, BlobWriter, SignedRequest
+from hookline.core.errors import Conflict
+from hookline.core.ports import BlobWriter, SignedRequest
 
 _TRIES = 3  # of a write that S3 calls off because another one is in flight
 
@@ -21,15 +21,11 @@ _TRIES = 3  # of a write that S3 calls off because another one is in flight
 class S3Blobs(Bucket):
     """Objects are whole or absent by S3's own promise; botocore adds a checksum to each write."""
 
-    def put(self, key: str, data: bytes, *, if_absent: bool = False) -> BlobInfo:
+    def put(self, key: str, data: bytes, *, if_absent: bool = False) -> None:
         if if_absent:
             self._create(key, data)
         else:
             call(self._clients.s3.put_object, **self._place(key), Body=data)
-        info = self.stat(key)  # PutObject does not tell the time it has stored
-        if info is None:
-            raise NotFound(f"The file {key} was deleted as soon as it was there.")
-        return info
 
     @contextmanager
     def writer(self, key: str) -> Iterator[BlobWriter]:

@@ -3,49 +3,22 @@
 from __future__ import annotations
 
 import re
-from contextlib import AbstractContextManager
-from typing import Literal, NoReturn
 from urllib.parse import unquote, urlsplit
 
 from hookline.adapters.aws.bucket import Bucket
 from hookline.adapters.aws.clients import Clients
+from hookline.adapters.read_only import ReadOnly
 from hookline.core.errors import Forbidden, InvalidInput
-from hookline.core.ports import BlobInfo, BlobWriter, SignedRequest
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")  # S3's rules for general purpose buckets
 
 
-class LinkedBucket(Bucket):
+class LinkedBucket(ReadOnly, Bucket):
     """A bucket of the user's: its objects are listed and read, and every change is refused."""
 
-    def put(self, key: str, data: bytes, *, if_absent: bool = False) -> BlobInfo:
-        del data, if_absent
-        self._refuse(key)
-
-    def writer(self, key: str) -> AbstractContextManager[BlobWriter]:
-        self._refuse(key)
-
-    def delete(self, key: str) -> None:
-        self._refuse(key)
-
-    def presign(
-        self,
-        method: Literal["GET", "PUT"],
-        key: str,
-        *,
-        expires_s: int = 3600,
-        sha256: str = "",
-        size_bytes: int | None = None,
-    ) -> SignedRequest:
-        del method, expires_s, sha256, size_bytes
-        self._refuse(key)
-
-    def _refuse(self, key: str) -> NoReturn:
-        raise Forbidden(
-            f"The linked file {key} belongs to {self.uri('')}.",
-            why="hookline reads linked buckets and never changes or passes on their files.",
-            hint="Work with the files in that bucket, or upload them into a volume.",
-        )
+    @property
+    def place(self) -> str:
+        return self.uri("")
 
 
 def open_link(uri: str, *, clients: Clients, own_bucket: str) -> LinkedBucket:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from hookline.adapters.aws.absent_fleet import AbsentFleet
+from hookline.adapters.absent_fleet import AbsentFleet
 from hookline.adapters.aws.blobs import S3Blobs
 from hookline.adapters.aws.catalog import DynamoCatalog
 from hookline.adapters.aws.clients import Clients
@@ -39,5 +39,5 @@ def ports(
 
 def _fleet(settings: AwsSettings, clients: Clients) -> Fleet:
     if settings.fleet is None:
-        return AbsentFleet()
+        return AbsentFleet("HOOKLINE_CLUSTER is not set: only functions keep processes.")
     return EcsFleet(clients, settings.fleet, owner=settings.tenant)

@@ -105,10 +105,9 @@ class FolderBlobs(Folder):
         sweep(blobs._aside)
         return blobs
 
-    def put(self, key: str, data: bytes, *, if_absent: bool = False) -> BlobInfo:
+    def put(self, key: str, data: bytes, *, if_absent: bool = False) -> None:
         with self._draft(key, if_absent=if_absent) as draft:
             draft.write(data)
-        return info_of(key, draft.stat)
 
     @contextmanager
     def writer(self, key: str) -> Iterator[BlobWriter]:

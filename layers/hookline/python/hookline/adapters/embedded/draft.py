@@ -59,7 +59,6 @@ class Draft:
             raise Conflict(f"The file {self._key} exists already.") from error
         except OSError as error:
             raise write_failed(self._key, error) from error
-        self.stat = os.fstat(self._file.fileno())
 
     def _name(self, root: Path, folders: Sequence[str], name: str, *, if_absent: bool) -> None:
         for _ in range(_TRIES):

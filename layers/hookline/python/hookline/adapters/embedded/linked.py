@@ -2,47 +2,20 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Literal, NoReturn
 from urllib.parse import unquote, urlsplit
 
 from hookline.adapters.embedded.blobs import Folder
+from hookline.adapters.read_only import ReadOnly
 from hookline.core.errors import Forbidden, InvalidInput, NotFound
-from hookline.core.ports import BlobInfo, BlobWriter, SignedRequest
 
 
-class LinkedFolder(Folder):
+class LinkedFolder(ReadOnly, Folder):
     """A folder of the user's: its files are listed and read, and every change is refused."""
 
-    def put(self, key: str, data: bytes, *, if_absent: bool = False) -> BlobInfo:
-        del data, if_absent
-        self._refuse(key)
-
-    def writer(self, key: str) -> AbstractContextManager[BlobWriter]:
-        self._refuse(key)
-
-    def delete(self, key: str) -> None:
-        self._refuse(key)
-
-    def presign(
-        self,
-        method: Literal["GET", "PUT"],
-        key: str,
-        *,
-        expires_s: int = 3600,
-        sha256: str = "",
-        size_bytes: int | None = None,
-    ) -> SignedRequest:
-        del method, expires_s, sha256, size_bytes
-        self._refuse(key)
-
-    def _refuse(self, key: str) -> NoReturn:
-        raise Forbidden(
-            f"The linked file {key} belongs to {self._root}.",
-            why="hookline reads linked folders and never changes or passes on their files.",
-            hint="Work with the files in that folder, or upload them into a volume.",
-        )
+    @property
+    def place(self) -> str:
+        return str(self._root)
 
 
 def open_link(uri: str, *, home: Path) -> LinkedFolder:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from hookline.adapters.embedded.absent_fleet import AbsentFleet
+from hookline.adapters.absent_fleet import AbsentFleet
 from hookline.adapters.embedded.blobs import FolderBlobs
 from hookline.adapters.embedded.catalog import SqliteCatalog
 from hookline.adapters.embedded.chaos import ChaosQueue
@@ -44,7 +44,11 @@ def release_leases(home: Path) -> None:
 
 def process_ports(home: Path, *, chaos: int | None = None) -> Ports:
     """The ports of a process that hookline started: it cannot start others."""
-    return ports(home, fleet=AbsentFleet(), chaos=chaos)
+    return ports(
+        home,
+        fleet=AbsentFleet("Only the process started by `hookline up` keeps them."),
+        chaos=chaos,
+    )
 
 
 def blobs(home: Path, *, clock: Callable[[], float] = time.time) -> FolderBlobs:

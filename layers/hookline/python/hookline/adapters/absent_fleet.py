@@ -10,7 +10,10 @@ from hookline.core.ports import Group, Process
 
 
 class AbsentFleet:
-    """Refuses everything: only the host process has the machine's fleet."""
+    """Refuses everything. `why`: where the fleet is instead."""
+
+    def __init__(self, why: str) -> None:
+        self._why = why
 
     def ensure(self, group: Group) -> None:
         self._refuse(group.name)
@@ -30,6 +33,6 @@ class AbsentFleet:
     def _refuse(self, group: str) -> NoReturn:
         raise Unavailable(
             f"The processes of {group or 'every group'} cannot be reached from here.",
-            why="Only the process started by `hookline up` keeps them.",
-            hint="Send the request to its API.",
+            why=self._why,
+            hint="Send the request to the API.",
         )
