@@ -51,7 +51,13 @@ def create(call: Call, body: BaseModel, kind: type[R], plan: Plan[R]) -> tuple[R
         answered = _answered(call, body)
         if answered is not None and answered.resource:
             return (_again(call, kind, answered.resource), False), []
-        record, writes = plan()
+        try:
+            record, writes = plan()
+        except Conflict:  # perhaps with what the same request, sent twice at once, has just made
+            made = _answered(call, body)
+            if made is None or not made.resource:
+                raise
+            return (_again(call, kind, made.resource), False), []
         remembered = [Put(answered.changed(resource=record.key))] if answered else []
         return (record, True), [Put(record), *writes, *remembered]
 
