@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Ask the machine's own certificate store: company proxies and mirrors live there.
 UV_INSTALL := $(BIN)/uv pip install --quiet --system-certs --python $(BIN)/python
-SOURCES := layers tests bench examples
+SOURCES := layers tests bench examples stacks functions app.py
 
 .PHONY: help demo test test-fast lint fix check up docs bench lock clean
 

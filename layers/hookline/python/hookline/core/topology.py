@@ -1,7 +1,8 @@
 """Which function answers what: the one table behind the AWS stacks and `hookline up`.
 
 A function is a Lambda on AWS and a plain callable locally. `entry` names a callable that takes the
-ports and returns the handler: `handler(event, context) -> answer`.
+ports and returns the handler: `handler(event, context) -> answer`. `grants` say which calls of the
+ports it makes: on AWS its role allows these and no other.
 """
 
 from __future__ import annotations
@@ -13,11 +14,17 @@ SHARDS, PLAN, FINISH, DROPS, RECONCILE = "shards", "plan", "finish", "drops", "r
 
 @dataclass(frozen=True, slots=True)
 class QueueSpec:
-    """A queue with dead letters. The lease is at least 6 × its function's timeout (AWS's rule)."""
+    """A queue with dead letters.
+
+    The lease is at least 6 × its function's timeout and its `batch_window_s` (AWS's rule). In a
+    FIFO queue, equal bodies are handled one after the other, and all are delayed by `delay_s`.
+    """
 
     name: str
     lease_s: int
     max_receives: int = 5
+    is_fifo: bool = False
+    delay_s: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +36,33 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True)
+class Grant:
+    """Calls of one port.
+
+    The place is where in the port, the verbs are what is done there:
+
+    - catalog: `own` records, or those of the `platform`, which are found before the tenant is
+      known; get, query, put, delete
+    - blobs: what follows the tenant in their keys; read (and whether one is there), list, write,
+      abort (what is written piece by piece), delete
+    - queue: its name; send, receive, depth
+    - fleet: nowhere; ensure, observe, remove, logs
+    - linked: the volumes of others; read
+    """
+
+    port: str
+    place: str
+    verbs: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Function:
     """A function and everything that calls it.
 
     `batch_items` and `batch_window_s` say how many messages of `queue` it takes at once, and how
     long it waits for more. `on_drop`: objects created under volumes reach it through its queue.
-    `every_s`: it is also called on a schedule.
+    `every_s`: it is also called on a schedule. `on_fleet_change`: also when a process of the fleet
+    starts, becomes ready or ends.
     """
 
     name: str
@@ -45,9 +73,29 @@ class Function:
     batch_window_s: int = 0
     on_drop: bool = False
     every_s: int = 0
+    on_fleet_change: bool = False
     is_authorizer: bool = False
     timeout_s: int = 30
     memory_mb: int = 512
+    grants: tuple[Grant, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessKind:
+    """A long-running process: a service on AWS, a child of `hookline up`."""
+
+    name: str
+    grants: tuple[Grant, ...]
+
+
+def _grants(*lines: str) -> tuple[Grant, ...]:
+    """Each line is `port place: verb …`; fleet and linked have no place."""
+    return tuple(_grant(*line.split(": ")) for line in lines)
+
+
+def _grant(where: str, verbs: str) -> Grant:
+    port, _, place = where.partition(" ")
+    return Grant(port, place, frozenset(verbs.split()))
 
 
 def _routes(*lines: str) -> tuple[Route, ...]:
@@ -58,12 +106,17 @@ QUEUES: tuple[QueueSpec, ...] = (
     QueueSpec(PLAN, lease_s=1800),
     QueueSpec(SHARDS, lease_s=15),  # taken by workers, which extend it while they run
     QueueSpec(FINISH, lease_s=1800),
-    QueueSpec(DROPS, lease_s=360),
-    QueueSpec(RECONCILE, lease_s=360),
+    QueueSpec(DROPS, lease_s=370),
+    QueueSpec(RECONCILE, lease_s=360, is_fifo=True, delay_s=1),
 )
 
 FUNCTIONS: tuple[Function, ...] = (
-    Function("authorizer", "hookline.control.authorizer:build", is_authorizer=True),
+    Function(
+        "authorizer",
+        "hookline.control.authorizer:build",
+        is_authorizer=True,
+        grants=_grants("catalog platform: get"),
+    ),
     Function(
         "models",
         "hookline.control.models:build",
@@ -73,6 +126,11 @@ FUNCTIONS: tuple[Function, ...] = (
             "GET /v1/models",
             "GET /v1/models/{model_id}",
             "DELETE /v1/models/{model_id}",
+        ),
+        grants=_grants(
+            "catalog own: get query put delete",
+            "catalog platform: get put",
+            "blobs uploads: read write delete",
         ),
     ),
     Function(
@@ -85,6 +143,15 @@ FUNCTIONS: tuple[Function, ...] = (
             "DELETE /v1/streams/{stream_id}",
             "GET /v1/streams/{stream_id}/logs",
             "POST /v1/streams/{stream_id}/tokens",
+        ),
+        grants=_grants(
+            "catalog own: get query put delete",
+            "catalog platform: get put delete",
+            "blobs uploads: read",
+            "blobs volumes: read",
+            "linked: read",
+            "queue reconcile: send",
+            "fleet: logs",
         ),
     ),
     Function(
@@ -102,6 +169,13 @@ FUNCTIONS: tuple[Function, ...] = (
             "GET /v1/volumes/{volume_id}/triggers",
             "GET /v1/volumes/{volume_id}/drops",
         ),
+        grants=_grants(
+            "catalog own: get query put delete",
+            "catalog platform: get put",
+            "blobs uploads: read",
+            "blobs volumes: read list write delete",
+            "linked: read",
+        ),
     ),
     Function(
         "batches",
@@ -112,6 +186,17 @@ FUNCTIONS: tuple[Function, ...] = (
             "GET /v1/batches/{job_id}",
             "POST /v1/batches/{job_id}/stop",
             "GET /v1/batches/{job_id}/results",
+        ),
+        grants=_grants(
+            "catalog own: get query put",
+            "catalog platform: get put delete",
+            "blobs uploads: read",
+            "blobs volumes: read",
+            "blobs jobs: read",
+            "linked: read",
+            "queue plan: send",
+            "queue finish: send",
+            "queue reconcile: send",
         ),
     ),
     Function(
@@ -126,10 +211,40 @@ FUNCTIONS: tuple[Function, ...] = (
             "GET /v1/keys",
             "DELETE /v1/keys/{key_id}",
         ),
+        grants=_grants(
+            "catalog own: get query put delete",
+            "catalog platform: get put delete",
+        ),
     ),
     Function("api", "hookline.control.openapi:build", routes=_routes("GET /openapi.json")),
-    Function("plan", "hookline.batch.plan:build", queue=PLAN, timeout_s=300),
-    Function("finish", "hookline.batch.finish:build", queue=FINISH, timeout_s=300, memory_mb=1024),
+    Function(
+        "plan",
+        "hookline.batch.plan:build",
+        queue=PLAN,
+        timeout_s=300,
+        grants=_grants(
+            "catalog own: get query put",
+            "blobs volumes: list",
+            "blobs triggers: read",
+            "blobs jobs: read write",
+            "linked: read",
+            "queue plan: send",
+            "queue shards: send",
+            "queue finish: send",
+        ),
+    ),
+    Function(
+        "finish",
+        "hookline.batch.finish:build",
+        queue=FINISH,
+        timeout_s=300,
+        memory_mb=1024,
+        grants=_grants(
+            "catalog own: get query put",
+            "blobs jobs: read write abort",
+            "queue finish: send",
+        ),
+    ),
     Function(
         "drop",
         "hookline.control.drops:build",
@@ -138,6 +253,15 @@ FUNCTIONS: tuple[Function, ...] = (
         batch_items=1000,
         batch_window_s=1,
         timeout_s=60,
+        grants=_grants(
+            "catalog own: get query put",
+            "catalog platform: get query put delete",
+            "blobs volumes: read",
+            "blobs triggers: read write",
+            "linked: read",
+            "queue plan: send",
+            "queue reconcile: send",
+        ),
     ),
     Function(
         "reconcile",
@@ -145,11 +269,52 @@ FUNCTIONS: tuple[Function, ...] = (
         queue=RECONCILE,
         batch_items=10,
         every_s=60,
+        on_fleet_change=True,
         timeout_s=60,
+        grants=_grants(
+            "catalog own: get query put delete",
+            "catalog platform: get query put delete",
+            "queue plan: send depth",
+            "queue shards: depth",
+            "queue finish: send",
+            "queue reconcile: send",
+            "fleet: ensure observe remove",
+        ),
     ),
 )
 
+PROCESSES: tuple[ProcessKind, ...] = (
+    ProcessKind("gateway", _grants("catalog own: get query", "catalog platform: get")),
+    ProcessKind(
+        "stream",
+        _grants(
+            "catalog own: get", "blobs uploads: read", "blobs volumes: read list", "linked: read"
+        ),
+    ),
+    ProcessKind(
+        "worker",
+        _grants(
+            "catalog own: get query put",
+            "blobs uploads: read",
+            "blobs volumes: read list",
+            "blobs jobs: read write delete",
+            "linked: read",
+            "queue shards: receive send",
+            "queue finish: send",
+        ),
+    ),
+)
+
+GATEWAY_ROUTES: tuple[Route, ...] = _routes(
+    "POST /streams/{stream_id}/predict", "POST /predict", "POST /predictions/{token}"
+)
+
 PUBLIC_ROUTES: frozenset[Route] = frozenset(_routes("GET /openapi.json"))
+
+
+def process_kind(name: str) -> ProcessKind:
+    """The process of that name; KeyError for one that is not in the table."""
+    return {kind.name: kind for kind in PROCESSES}[name]
 
 
 def queue_spec(name: str) -> QueueSpec:

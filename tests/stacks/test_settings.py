@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+from itertools import count
+from typing import Any
+
+import pytest
+
+from stacks.settings import BadContext, Deployment, from_context, rule_priority
+
+IMAGE = "r.example/hookline:1-{device}"
+
+
+def deployment(**context: Any) -> Deployment:
+    return from_context({"tenant": "acme", "hookline:image": IMAGE} | context)
+
+
+def refusal(**context: Any) -> str:
+    with pytest.raises(BadContext) as refused:
+        deployment(**context)
+    return str(refused.value)
+
+
+def test_one_tenant_and_an_image_are_enough() -> None:
+    found = deployment()
+    assert found.tenants == ("acme",)
+    assert found.stage == "dev"
+    assert found.images == {
+        "cpu": "r.example/hookline:1-cpu",
+        "gpu": "r.example/hookline:1-gpu",
+        "inf2": "r.example/hookline:1-inf2",
+    }
+
+
+def test_tenants_may_be_listed() -> None:
+    listed = {"hookline:tenants": ["acme", "globex"], "hookline:image": IMAGE}
+    assert from_context(listed).tenants == ("acme", "globex")
+    as_text = {"hookline:tenants": '["acme", "globex"]', "hookline:image": IMAGE}
+    assert from_context(as_text).tenants == ("acme", "globex")
+
+
+def test_the_keys_of_the_cdk_itself_are_left_alone() -> None:
+    deployment(**{"@aws-cdk/core:stackRelativeExports": True, "aws:cdk:bundling-stacks": []})
+    deployment(**{"availability-zones:account=1:region=eu-west-1": ["a"]})
+
+
+def test_an_unknown_key_is_refused_with_those_that_are_known() -> None:
+    told = refusal(**{"hookline:tenant": "acme"})
+    assert "no key 'hookline:tenant'" in told
+    assert "hookline:tenants: the tenants, a list" in told
+
+
+@pytest.mark.parametrize("name", ["a-b", "Acme", "a", "1st", "a" * 21, "", "a_b", 7, "acme--x"])
+def test_a_name_that_could_be_mistaken_for_another_is_no_tenant(name: object) -> None:
+    assert "cannot be a tenant" in refusal(tenant=name)
+
+
+def test_there_must_be_a_tenant_and_each_once() -> None:
+    nothing: tuple[object, ...] = ([], "", "acme", {})
+    for none in nothing:
+        with pytest.raises(BadContext, match="No tenant is named"):
+            from_context({"hookline:image": IMAGE, "hookline:tenants": none})
+    with pytest.raises(BadContext, match="listed twice"):
+        from_context({"hookline:image": IMAGE, "hookline:tenants": ["acme", "acme"]})
+    with pytest.raises(BadContext, match="is not JSON"):
+        from_context({"hookline:image": IMAGE, "hookline:tenants": "[acme"})
+
+
+def test_two_tenants_with_the_same_rule_are_refused() -> None:
+    seen: dict[int, str] = {}
+    names = (f"t{number}" for number in count())
+    twins = next(
+        [former, name]
+        for name in names
+        if (former := seen.setdefault(rule_priority(name), name)) != name
+    )
+    with pytest.raises(BadContext, match="the same rule"):
+        from_context({"hookline:image": IMAGE, "hookline:tenants": twins})
+
+
+def test_a_missing_image_says_how_to_make_one() -> None:
+    with pytest.raises(BadContext, match="containers/runtime") as refused:
+        from_context({"tenant": "acme"})
+    assert "-c hookline:image=" in str(refused.value)
+    assert "not given" in refusal(**{"hookline:image": {"gpu": "x"}})
+
+
+def test_an_image_without_a_device_in_its_name_is_the_one_of_the_cpu() -> None:
+    assert deployment(**{"hookline:image": "r/x:1"}).images == {"cpu": "r/x:1"}
+
+
+def test_each_device_may_have_an_image_of_its_own() -> None:
+    images = {"cpu": "r/x@sha256:1", "gpu": "r/y@sha256:2"}
+    assert deployment(**{"hookline:image": images}).images == images
+    assert "no device" in refusal(**{"hookline:image": images | {"tpu": "r/z"}})
+    assert "is not an image" in refusal(**{"hookline:image": images | {"gpu": "a b"}})
+
+
+def test_inf1_is_off_and_says_why() -> None:
+    told = refusal(**{"hookline:image": {"cpu": "r/x", "inf1": "r/y"}})
+    assert "AWS ended its support of Inf1" in told
+    assert "hookline:inf1=true" in told
+
+
+def test_inf1_takes_a_region_that_has_it() -> None:
+    on = {"hookline:inf1": "true"}
+    assert "a region that is not named" in refusal(**on)
+    assert "not offered in ap-southeast-7" in refusal(**on, **{"hookline:region": "ap-southeast-7"})
+    there = on | {"hookline:region": "us-east-1"}
+    assert deployment(**there).images["inf1"] == "r.example/hookline:1-inf1"
+    assert "no image for inf1" in refusal(**there, **{"hookline:image": {"cpu": "r/x"}})
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("hookline:stage", "production"),
+        ("hookline:alarm-topic", "my-topic"),
+        ("hookline:permissions-boundary", "two words"),
+        ("hookline:requests-per-s", "0"),
+        ("hookline:requests-per-s", "many"),
+        ("hookline:linked-buckets", ["photos"]),
+        ("hookline:linked-buckets", {"acme": "photos"}),
+        ("hookline:linked-buckets", {"acme": ["*"]}),
+    ],
+)
+def test_a_bad_value_is_refused(key: str, value: object) -> None:
+    assert key in refusal(**{key: value}) or repr(value["acme"]) in refusal(**{key: value})  # type: ignore[index]  # the mappings
