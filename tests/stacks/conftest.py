@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -23,10 +24,12 @@ Synthesize = Callable[..., dict[str, Template]]
 
 @pytest.fixture(scope="session")
 def cdk() -> ModuleType:
-    """Skip where the CDK is not installed; on a build server it must be."""
+    """Skip where the CDK or the Node.js it runs on is absent; a build server must have both."""
     os.environ.setdefault("JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION", "20")
     if os.environ.get("CI") == "true":
         return importlib.import_module("aws_cdk")
+    if shutil.which("node") is None:
+        pytest.skip("The CDK runs on Node.js, which is not installed.")
     found = pytest.importorskip("aws_cdk", reason="aws-cdk-lib is not installed: run `make check`")
     assert isinstance(found, ModuleType)
     return found
