@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from hookline.adapters.embedded import wiring
-from hookline.adapters.embedded.spawn import trusted_environment
+from hookline.adapters.machine.spawn import trusted_environment
 from hookline.core.ports import Ports
 from hookline.core.records import Counter, User
 from hookline.core.topology import PLAN

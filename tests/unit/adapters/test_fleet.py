@@ -14,7 +14,7 @@ import pytest
 
 from hookline.adapters.embedded.child import Child
 from hookline.adapters.embedded.fleet import ProcessFleet
-from hookline.adapters.embedded.spawn import trusted_environment
+from hookline.adapters.machine.spawn import trusted_environment
 from hookline.core.errors import Unavailable
 from hookline.core.ports import Failure, Group, GroupState, Process
 from tests.polling import until

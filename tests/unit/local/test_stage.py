@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from hookline.adapters.embedded.repositories import checkout
-from hookline.adapters.embedded.spawn import spawn_engine
+from hookline.adapters.machine.repositories import checkout
+from hookline.adapters.machine.spawn import spawn_engine
 from hookline.core.errors import HooklineError, InvalidBundle
 from hookline.core.ports import Ports
 from hookline.core.records import Bundle, CustomCode, Model, Serving, TensorSpec, upload_key

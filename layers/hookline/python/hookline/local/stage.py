@@ -9,8 +9,8 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from hookline.adapters.embedded.environments import install
-from hookline.adapters.embedded.repositories import checkout
+from hookline.adapters.machine.environments import install
+from hookline.adapters.machine.repositories import checkout
 from hookline.core.archives import HOOK_FILE
 from hookline.core.errors import InvalidBundle, NotFound
 from hookline.core.ports import Blobs, Ports

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import msgspec
 
-from hookline.adapters.embedded.spawn import EngineProcess, spawn_engine
 from hookline.adapters.embedded.wiring import process_ports
+from hookline.adapters.machine.spawn import EngineProcess, spawn_engine
 from hookline.batch.worker import Worker
 from hookline.core.ports import Ports
 from hookline.core.records import Job, Model

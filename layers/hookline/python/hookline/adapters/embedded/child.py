@@ -14,8 +14,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from hookline.adapters.embedded.exits import ending
 from hookline.adapters.embedded.logs import Lines
+from hookline.adapters.machine.exits import ending
 from hookline.core.errors import HookCrashed, HooklineError, ModelLoadFailed
 from hookline.core.ports import Failure, Group, GroupState, Process
 

@@ -14,7 +14,7 @@ from urllib.parse import quote
 from hookline.adapters.embedded import logs
 from hookline.adapters.embedded.child import Child
 from hookline.adapters.embedded.runs import ID_BYTES
-from hookline.adapters.embedded.spawn import trusted_environment
+from hookline.adapters.machine.spawn import trusted_environment
 from hookline.core.ports import Group
 
 log = logging.getLogger(__name__)

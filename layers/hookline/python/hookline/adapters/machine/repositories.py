@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-from hookline.adapters.embedded.fetched import built_once
-from hookline.adapters.embedded.git import Git, GitFailed, Source
+from hookline.adapters.machine.fetched import built_once
+from hookline.adapters.machine.git import Git, GitFailed, Source
 from hookline.core.archives import MAX_TOTAL_BYTES
 
 CHECKOUT_TIMEOUT_S = 300.0

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from hookline.adapters.embedded.fetched import POLL_S, outside_settings
+from hookline.adapters.machine.fetched import POLL_S, outside_settings
 from hookline.core.errors import DeadlineExceeded, InvalidBundle
 
 MAX_OUTPUT_BYTES = 64 * 1024**2

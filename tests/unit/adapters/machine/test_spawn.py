@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from hookline.adapters.embedded.exits import ending
-from hookline.adapters.embedded.spawn import engine_environment, spawn_engine, trusted_environment
+from hookline.adapters.machine.exits import ending
+from hookline.adapters.machine.spawn import engine_environment, spawn_engine, trusted_environment
 from hookline.core.errors import Unavailable
 
 GIVEN = {

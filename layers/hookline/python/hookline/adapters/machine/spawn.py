@@ -13,7 +13,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import hookline
-from hookline.adapters.embedded.exits import ending
+from hookline.adapters.machine.exits import ending
 from hookline.core.errors import Unavailable
 
 _ENGINE = {"PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ"}

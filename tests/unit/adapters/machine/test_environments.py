@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from hookline.adapters.embedded.environments import environment_key, install
+from hookline.adapters.machine.environments import environment_key, install
 from hookline.core.errors import DeadlineExceeded, InvalidBundle
 
 

@@ -16,9 +16,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from hookline.adapters.embedded import git as git_module
-from hookline.adapters.embedded import repositories
-from hookline.adapters.embedded.repositories import checkout
+from hookline.adapters.machine import git as git_module
+from hookline.adapters.machine import repositories
+from hookline.adapters.machine.repositories import checkout
 from hookline.core.errors import DeadlineExceeded, InvalidBundle
 from tests.gitrepo import Repository
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import uv
 
-from hookline.adapters.embedded.fetched import POLL_S, built_once, outside_settings
+from hookline.adapters.machine.fetched import POLL_S, built_once, outside_settings
 from hookline.core.errors import DeadlineExceeded, InvalidBundle
 
 BUILD_TIMEOUT_S = 900.0
