@@ -11,8 +11,8 @@ import pytest
 from hookline.core.ports import Ports
 from hookline.core.records import Serving, Tenant, Trigger, Volume
 from hookline.core.topology import DROPS
-from hookline.local.volumes import local_path
 from hookline.local.watch import Watcher, is_being_written
+from hookline.staging.volumes import local_path
 
 
 @pytest.fixture

@@ -185,7 +185,7 @@ def _signal_name(number: int) -> str:
 def _site_dirs(config: Config, code_dir: str) -> tuple[str, ...]:
     if not (code_dir and (Path(code_dir) / "requirements.txt").is_file()):
         return ()
-    from hookline.local.stage import site_dirs  # noqa: PLC0415 - most bundles need no packages
+    from hookline.staging.stage import site_dirs  # noqa: PLC0415 - most bundles need no packages
 
     found = site_dirs(Path(code_dir), config.home / "cache")
     return tuple(str(path) for path in found)

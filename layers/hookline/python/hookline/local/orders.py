@@ -12,6 +12,7 @@ import msgspec
 
 from hookline.core.config import Config
 from hookline.core.ports import Group
+from hookline.staging.place import Place
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,6 +38,19 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
         platform = (Path(self.home), Path(self.config_home), Path(self.run_dir).parent)
         person = Path.home()
         return platform if person == Path("/") else (*platform, person)
+
+    @property
+    def place(self) -> Place:
+        """Where the process lays out files and runs the user's code."""
+        return Place(
+            run_dir=Path(self.run_dir),
+            cache_dir=Path(self.home) / "cache",
+            hidden=self.hidden,
+            sandbox=self.sandbox,
+            log_level=self.log_level,
+            trace_hooks=self.trace_hooks,
+            parent_pid=self.parent_pid,
+        )
 
     @property
     def stream_id(self) -> int:

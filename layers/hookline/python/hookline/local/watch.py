@@ -23,7 +23,7 @@ from hookline.core.ports import MAX_PAGE, BlobInfo, Blobs, Page, Ports
 from hookline.core.records import PLATFORM, Record, Tenant, Trigger, Volume
 from hookline.core.topology import DROPS
 from hookline.local.bridge import object_created
-from hookline.local.volumes import listing, local_path, pages, source
+from hookline.staging.volumes import listing, local_path, pages, source
 
 log = logging.getLogger(__name__)
 R = TypeVar("R", bound=Record)

@@ -15,10 +15,10 @@ from hookline.core.archives import HOOK_FILE
 from hookline.core.errors import InvalidBundle, NotFound
 from hookline.core.ports import Blobs, Ports
 from hookline.core.records import Bundle, CustomCode, Model, Serving, Volume, upload_key
-from hookline.local.volumes import listing, local_path, source
 from hookline.runtime.artifacts import extract_bundle
 from hookline.runtime.requirements import parse
 from hookline.runtime.spec import PipelineSpec, Preparation, SandboxSpec
+from hookline.staging.volumes import listing, local_path, source
 
 REQUIREMENTS = "requirements.txt"
 

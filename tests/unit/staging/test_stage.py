@@ -15,12 +15,12 @@ from hookline.adapters.machine.spawn import spawn_engine
 from hookline.core.errors import HooklineError, InvalidBundle
 from hookline.core.ports import Ports
 from hookline.core.records import Bundle, CustomCode, Model, Serving, TensorSpec, upload_key
-from hookline.local.stage import pipeline_spec, sandbox_spec
 from hookline.runtime import spec as runtime_spec
 from hookline.runtime.engine import EngineClient
 from hookline.runtime.items import Answer, Item, Outcome
 from hookline.runtime.sandbox import probe
 from hookline.runtime.spec import LaunchSpec, PipelineSpec
+from hookline.staging.stage import pipeline_spec, sandbox_spec
 from tests import onnx_models
 from tests.gitrepo import Repository
 

@@ -1,4 +1,4 @@
-"""Where a volume's files lie on this machine, and how to list them."""
+"""Where a volume's files lie, and how to list them."""
 
 from __future__ import annotations
 

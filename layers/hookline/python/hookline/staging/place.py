@@ -1,0 +1,47 @@
+"""Where a process of the platform lays out files, and how it runs the user's code there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from hookline.core.ports import Ports
+from hookline.core.records import Model, Serving
+from hookline.runtime.spec import LaunchSpec, ServerSpec
+from hookline.staging.stage import pipeline_spec, sandbox_spec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """`run_dir` is one process's own; `cache_dir` is shared. User code never sees `hidden`.
+
+    `threads` are those of one inference, 0 for one per core. The process that runs the user's code
+    dies with `parent_pid`, if that is not 0.
+    """
+
+    run_dir: Path
+    cache_dir: Path
+    hidden: tuple[Path, ...]
+    sandbox: str
+    log_level: str
+    trace_hooks: bool
+    threads: int = 0
+    parent_pid: int = 0
+
+    def launch_spec(
+        self, ports: Ports, model: Model, serving: Serving, server: ServerSpec
+    ) -> LaunchSpec:
+        """Stage the files here and say how to run them. Raise what prevents it."""
+        staged = pipeline_spec(ports, model, serving, self.run_dir, self.cache_dir)
+        pipeline = msgspec.structs.replace(
+            staged, threads=self.threads, trace_hooks=self.trace_hooks
+        )
+        return LaunchSpec(
+            pipeline=pipeline,
+            server=server,
+            sandbox=sandbox_spec(self.sandbox, self.hidden, pipeline, self.run_dir),
+            parent_pid=self.parent_pid,
+            log_level=self.log_level,
+        )

@@ -1,0 +1,47 @@
+"""From the record of a stream to the process that runs its user's code.
+
+Everything that needs the catalog happens before the exec; what runs after it has a clean
+environment, no open files of the platform, and sees only its own folder.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+from hookline.core.errors import NotFound
+from hookline.core.ports import Ports
+from hookline.core.records import Model, Stream
+from hookline.runtime import spec as runtime_spec
+from hookline.runtime.spec import ServerSpec
+from hookline.staging.place import Place
+
+
+def stage(ports: Ports, tenant: str, stream_id: int, place: Place, server: ServerSpec) -> list[str]:
+    """Lay out the stream's files and return the command that serves them.
+
+    Raise the error that prevents it.
+    """
+    stream = ports.catalog.get(Stream, tenant, stream_id)
+    if stream is None:
+        raise NotFound.of("stream", stream_id)
+    model = ports.catalog.get(Model, tenant, stream.model_id)
+    if model is None:
+        raise NotFound.of("model", stream.model_id)
+    launch = place.run_dir / "launch.json"
+    runtime_spec.write(place.launch_spec(ports, model, stream.serving, server), launch)
+    # -P: nothing is imported from the working folder, where user code may write
+    return [sys.executable, "-P", "-m", "hookline.runtime.replica", str(launch)]
+
+
+def become(command: list[str], run_dir: Path) -> NoReturn:
+    """Run `command` in the place of this process."""
+    os.execve(command[0], command, clean_environment(run_dir))  # noqa: S606 - no shell is wanted
+
+
+def clean_environment(run_dir: Path) -> dict[str, str]:
+    """What the user's code may see of this machine's settings: nothing that is ours."""
+    kept = {name: os.environ[name] for name in ("PATH", "LANG", "TZ") if name in os.environ}
+    return {**kept, "HOME": str(run_dir), "TMPDIR": str(run_dir), "PYTHONUNBUFFERED": "1"}
