@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 from types import SimpleNamespace
@@ -9,8 +10,16 @@ import pytest
 from botocore.stub import Stubber
 
 from hookline.adapters.aws.fleet import EcsFleet
-from hookline.core.errors import Conflict, InvalidInput, NotFound, TooManyRequests, Unavailable
-from hookline.core.ports import Failure, Group, GroupState
+from hookline.core.endings import EXIT_START_FAILED, REPLICA_FAILED, told
+from hookline.core.errors import (
+    Conflict,
+    InvalidBundle,
+    InvalidInput,
+    NotFound,
+    TooManyRequests,
+    Unavailable,
+)
+from hookline.core.ports import MAX_RECORD_BYTES, Failure, Group, GroupState
 from hookline.core.records import PLATFORM
 from tests.fakes import FakeClock
 from tests.unit.adapters.aws.fake_ecs import EPOCH, FakeEcs
@@ -19,6 +28,9 @@ from tests.unit.adapters.aws.world import fresh_clients
 
 GROUP = Group(tenant="t", name="stream-1", role="stream", count=1)
 SERVICE = "t--stream-1"
+TOLD = json.dumps(
+    {"event": REPLICA_FAILED, **told(InvalidBundle("The bundle is bad.", trace="line 3"))}
+)
 
 
 @pytest.fixture
@@ -235,6 +247,37 @@ def test_the_last_that_ended_by_itself_says_why_with_its_last_lines(ecs: FakeEcs
     assert len(fleet.observe()) == 2  # ECS has started another
 
 
+def test_a_process_that_could_not_start_says_why_itself(ecs: FakeEcs) -> None:
+    fleet = running(ecs)
+    ecs.stop(only_task(ecs), "EssentialContainerExited", "exited", exit_code=EXIT_START_FAILED)
+    logged(fleet, "loading", TOLD, "bye")
+    [ended] = [process for process in fleet.observe() if process.state == "exited"]
+
+    assert ended.failure == Failure("invalid_bundle", "The bundle is bad.", "line 3")
+
+
+def test_a_print_that_looks_like_it_is_not_believed_of_a_process_that_ran(ecs: FakeEcs) -> None:
+    fleet = running(ecs)
+    ecs.stop(only_task(ecs), "EssentialContainerExited", "exited", exit_code=1)
+    logged(fleet, TOLD)
+    [ended] = [process for process in fleet.observe() if process.state == "exited"]
+
+    assert ended.failure == Failure(
+        "hook_crashed", "The process ended with exit code 1. exited", TOLD
+    )
+
+
+def test_the_end_of_a_long_log_fits_into_a_record(ecs: FakeEcs) -> None:
+    fleet = running(ecs)
+    ecs.stop(only_task(ecs), "EssentialContainerExited", "exited", exit_code=1)
+    logged(fleet, *["x" * 200_000] * 5, "the end")
+    [ended] = [process for process in fleet.observe() if process.state == "exited"]
+
+    assert ended.failure is not None
+    assert len(ended.failure.trace) < MAX_RECORD_BYTES / 4
+    assert ended.failure.trace.endswith("the end")
+
+
 def test_a_task_that_fails_its_health_check_has_ended_by_itself(ecs: FakeEcs) -> None:
     fleet = running(ecs)
     reason = "Task failed container health checks"
@@ -267,12 +310,39 @@ def test_a_deployment_that_ecs_gave_up_has_failed(ecs: FakeEcs) -> None:
     ecs.starts_tasks = False
     ecs.stop(only_task(ecs), "TaskFailedToStart", "CannotPullContainerError: no such image")
     ecs.services[SERVICE]["deployments"] = [{"status": "PRIMARY", "rolloutState": "FAILED"}]
+    logged(fleet, "one", "two")
     [process] = fleet.observe()
 
     assert process.state == "exited"
     assert process.failure is not None
     assert process.failure.code == "unavailable"
     assert "CannotPullContainerError" in process.failure.message
+    assert process.failure.trace == "one\ntwo"
+
+
+def test_a_deployment_that_ecs_gave_up_tells_what_its_newest_task_told(ecs: FakeEcs) -> None:
+    fleet = running(ecs)
+    ecs.starts_tasks = False
+    ecs.stop(only_task(ecs), "ServiceSchedulerInitiated", "given up", exit_code=EXIT_START_FAILED)
+    ecs.services[SERVICE]["deployments"] = [{"status": "PRIMARY", "rolloutState": "FAILED"}]
+    logged(fleet, TOLD)
+    [process] = fleet.observe()
+
+    assert process.failure == Failure("invalid_bundle", "The bundle is bad.", "line 3")
+
+
+def test_a_deployment_without_any_task_has_ecs_s_reason(ecs: FakeEcs) -> None:
+    fleet = running(ecs)
+    ecs.starts_tasks = False
+    ecs.tasks.clear()
+    ecs.services[SERVICE]["deployments"] = [
+        {"status": "PRIMARY", "rolloutState": "FAILED", "rolloutStateReason": "tasks failed"}
+    ]
+    [process] = fleet.observe()
+
+    assert process.failure == Failure(
+        "unavailable", "No process could be started. tasks failed", ""
+    )
 
 
 def test_ends_of_a_former_service_of_the_same_name_are_over(ecs: FakeEcs) -> None:

@@ -9,12 +9,11 @@ from pathlib import Path
 import msgspec
 
 from hookline.adapters.embedded.wiring import process_ports
+from hookline.core.endings import EXIT_START_FAILED
 from hookline.core.errors import HooklineError
 from hookline.local.orders import Order, parse
 from hookline.runtime.spec import ServerSpec
 from hookline.staging import replicas
-
-LOAD_FAILED = 3
 
 
 def stage(order: Order) -> list[str]:
@@ -39,7 +38,7 @@ def main(argv: Sequence[str]) -> None:
         failure = {"code": error.code, "message": str(error), "trace": error.trace}
         (run_dir / "failure.json").write_bytes(msgspec.json.encode(failure))
         print(error, file=sys.stderr)  # noqa: T201 - the process's log
-        sys.exit(LOAD_FAILED)
+        sys.exit(EXIT_START_FAILED)
     replicas.become(command, run_dir)
 
 

@@ -12,14 +12,13 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from hookline.core.endings import EXIT_START_FAILED, REPLICA_FAILED, told
 from hookline.core.errors import HooklineError
 from hookline.runtime import lifecycle
 from hookline.runtime.launch import confined
 from hookline.runtime.spec import LaunchSpec, ServerSpec, read
 
 log = logging.getLogger(__name__)
-
-EXIT_START_FAILED = 3
 
 
 def main(argv: Sequence[str]) -> int:
@@ -47,8 +46,7 @@ def serve(spec: LaunchSpec, on_ready: Callable[[str], None] | None = None) -> in
 
 
 def _tell_failure(spec: ServerSpec, error: HooklineError) -> None:
-    extra = {"code": error.code, "why": str(error), "trace": error.trace}
-    log.error("replica_failed", extra=extra)
+    log.error(REPLICA_FAILED, extra=told(error))
     if spec.failure_file:
         failure = {"code": error.code, "message": str(error), "trace": error.trace}
         lifecycle.write_whole(Path(spec.failure_file), json.dumps(failure).encode())

@@ -15,8 +15,10 @@ from hookline.adapters.aws.settings import FleetSettings
 from hookline.adapters.aws.task_logs import TaskLogs
 from hookline.adapters.aws.tasks import (
     end_of,
+    given_up,
     last_own_end,
     never_started,
+    newest_of,
     process_of,
     state_of,
     task_id,
@@ -170,10 +172,14 @@ class EcsFleet:
             return
         ended = last_own_end(service, tasks)
         if ended:
-            failure = end_of(ended, self._logs.tail(task_id(ended["taskArn"])))
-            yield process_of(place, ended, failure)
-        elif failed := never_started(service, tasks):
-            yield Process(*place, "", "exited", failure=failed)
+            yield process_of(place, ended, end_of(ended, self._last_lines(ended)))
+        elif (reason := given_up(service)) is not None:
+            newest = newest_of(service, tasks)
+            failure = never_started(reason, newest, self._last_lines(newest))
+            yield Process(*place, "", "exited", failure=failure)
+
+    def _last_lines(self, task: TaskTypeDef | None) -> str:
+        return self._logs.tail(task_id(task["taskArn"])) if task else ""
 
     def _tasks(self, service: str) -> list[TaskTypeDef]:
         found: list[TaskTypeDef] = []

@@ -13,7 +13,7 @@ from hookline.core.errors import NotFound
 MAX_LINES = 10_000
 SETTLE_S = 2  # lines of several tasks arrive out of order; those this old are all there
 
-_TAIL_LINES = 20
+_TAIL_LINES, _TAIL_CHARS = 20, 64 * 1024
 
 Line = tuple[int, str]
 """UTC epoch milliseconds, and what was printed."""
@@ -42,7 +42,7 @@ class TaskLogs:
         return [text for _, text in lines], until
 
     def tail(self, task_id: str) -> str:
-        """The last lines of one task."""
+        """The last lines of one task, as much of them as a record may hold."""
         try:
             answer = call(
                 self._clients.logs.get_log_events,
@@ -53,7 +53,7 @@ class TaskLogs:
             )
         except NotFound:  # it ended before it printed anything
             return ""
-        return "\n".join(event["message"] for event in answer["events"])
+        return "\n".join(event["message"] for event in answer["events"])[-_TAIL_CHARS:]
 
     def _of_task(self, task_id: str, after: int, until: int) -> list[Line]:
         asked = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hookline.core import endings
 from hookline.core.errors import HookCrashed, Unavailable
 from hookline.core.ports import Failure, GroupState, Process
 
@@ -67,7 +68,9 @@ def last_own_end(service: ServiceTypeDef, tasks: list[TaskTypeDef]) -> TaskTypeD
 
 
 def end_of(task: TaskTypeDef, last_lines: str) -> Failure:
-    """Why a task ended, from what its containers left."""
+    """Why a task ended: what it told, else what ECS says and its last lines."""
+    if failure := _told(task, last_lines):
+        return failure
     told = [container for container in task.get("containers", []) if container.get("exitCode")]
     code = f"ended with exit code {told[0]['exitCode']}" if told else "ended"
     reasons = [container.get("reason", "") for container in told] + [task.get("stoppedReason", "")]
@@ -76,14 +79,37 @@ def end_of(task: TaskTypeDef, last_lines: str) -> Failure:
     return Failure(HookCrashed.code, message, last_lines)
 
 
-def never_started(service: ServiceTypeDef, tasks: list[TaskTypeDef]) -> Failure | None:
+def newest_of(service: ServiceTypeDef, tasks: list[TaskTypeDef]) -> TaskTypeDef | None:
+    """The task that was made last in the life of this service."""
+    own = [task for task in tasks if task["createdAt"] >= service["createdAt"]]
+    return max(own, key=lambda task: task["createdAt"], default=None)
+
+
+def given_up(service: ServiceTypeDef) -> str | None:
     """Why ECS gave up on the newest deployment of a service; None while it has not."""
     for deployment in service.get("deployments", []):
         if deployment.get("status") == "PRIMARY" and deployment.get("rolloutState") == "FAILED":
-            newest = max(tasks, key=lambda task: task["createdAt"], default=None)
-            reason = (newest or {}).get("stoppedReason") or deployment.get("rolloutStateReason", "")
-            return Failure(Unavailable.code, f"No process could be started. {reason}".strip())
+            return deployment.get("rolloutStateReason", "")
     return None
+
+
+def never_started(reason: str, newest: TaskTypeDef | None, last_lines: str) -> Failure:
+    """What ECS gave up on for `reason`, from what the newest task left."""
+    if newest is None:
+        return _not_started(reason, "")
+    failure = _told(newest, last_lines)
+    return failure or _not_started(newest.get("stoppedReason") or reason, last_lines)
+
+
+def _not_started(reason: str, last_lines: str) -> Failure:
+    message = f"No process could be started. {reason}".strip()
+    return Failure(Unavailable.code, message, last_lines)
+
+
+def _told(task: TaskTypeDef, last_lines: str) -> Failure | None:
+    """What a process said of its own start; of others, such a line is the user's own print."""
+    statuses = {container.get("exitCode") for container in task.get("containers", [])}
+    return endings.read(last_lines) if endings.EXIT_START_FAILED in statuses else None
 
 
 def _is_own_end(task: TaskTypeDef) -> bool:
