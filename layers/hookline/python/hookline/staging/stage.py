@@ -18,7 +18,8 @@ from hookline.core.records import Bundle, CustomCode, Model, Serving, Volume, up
 from hookline.runtime.artifacts import extract_bundle
 from hookline.runtime.requirements import parse
 from hookline.runtime.spec import PipelineSpec, Preparation, SandboxSpec
-from hookline.staging.volumes import listing, local_path, source
+from hookline.staging.models import model_file
+from hookline.staging.volumes import listing, source
 
 REQUIREMENTS = "requirements.txt"
 
@@ -47,7 +48,7 @@ def pipeline_spec(
         linked = _link(serving.custom_code, code_dir, cache_dir, checkout)
     preparation = model.preparation
     return PipelineSpec(
-        model_path=str(_stage_model(ports, model, run_dir / "model")),
+        model_path=str(_stage_model(ports, model, run_dir / "model", cache_dir)),
         format=model.format,
         labels=model.labels,
         preparation=Preparation(
@@ -119,17 +120,12 @@ def _link(
     return ()
 
 
-def _stage_model(ports: Ports, model: Model, model_dir: Path) -> Path:
+def _stage_model(ports: Ports, model: Model, model_dir: Path, cache_dir: Path) -> Path:
     """The file under the name that hooks look for, alone in its folder as in SageMaker."""
-    path = local_path(ports.blobs.uri(model.blob_key))
-    if not path.is_file():
-        raise NotFound(
-            f"The file of model {model.id} is gone.",
-            hint="Import the model again.",
-        )
+    path = model_file(ports.blobs, model, cache_dir)
     named = model_dir / f"model.{model.format}"
     named.parent.mkdir(parents=True)
-    named.symlink_to(path)  # the store is this machine's own disk: the file is mapped where it lies
+    named.symlink_to(path)
     return named
 
 
