@@ -90,6 +90,14 @@ def test_a_link_to_the_root_has_a_name(api: FakeApi, hookline: Call) -> None:
     assert api.volumes[1]["name"] == "root"
 
 
+def test_a_bucket_is_linked_by_its_uri_as_it_is_given(api: FakeApi, hookline: Call) -> None:
+    uri = "s3://photos/a+b%20c/ü"
+
+    assert uri in hookline("volume", "link", uri, "--name", "v", "-o", "csv").stdout
+    assert api.volumes[1]["link"] == uri
+    assert json.loads(hookline("volume", "show", "1", "-o", "json").stdout)["link"] == uri
+
+
 def test_an_empty_list_is_empty_in_every_format(hookline: Call) -> None:
     assert hookline("model", "list", "-o", "json").stdout == "[]\n"
     assert hookline("model", "list", "-o", "jsonl").stdout == ""

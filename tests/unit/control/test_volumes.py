@@ -72,11 +72,22 @@ def test_a_linked_folder_is_kept_as_a_uri_and_read(
         ("relative/folder", 422),
         ("http://example.com/x", 422),
         ("file://otherhost/x", 422),
+        ("file:///a?b", 422),
     ],
 )
 def test_a_link_that_leads_nowhere_is_refused(plane: Plane, link: str, status: int) -> None:
     assert plane("POST", "/v1/volumes", {"name": "v", "link": link}).status == status
     assert plane.shown("/v1/volumes")["items"] == []
+
+
+def test_a_bucket_cannot_be_linked_on_one_machine_and_the_answer_says_what_can(
+    plane: Plane,
+) -> None:
+    answer = plane("POST", "/v1/volumes", {"name": "v", "link": "s3://photos/in"})
+
+    assert answer.status == 422
+    assert "s3://photos/in" in answer.body["title"]
+    assert "file:///an/absolute/folder" in answer.body["detail"]
 
 
 def test_the_platforms_own_folder_cannot_be_linked(plane: Plane, home: Path) -> None:

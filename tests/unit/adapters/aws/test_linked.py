@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from urllib.parse import quote
 
 import pytest
+from botocore.stub import Stubber
 
 from hookline.adapters.aws.clients import Clients
 from hookline.adapters.aws.linked import LinkedBucket, open_link
@@ -52,6 +54,31 @@ def test_a_prefix_may_be_quoted(clients: Clients) -> None:
     ]
 
 
+@pytest.mark.parametrize("prefix", ["a b+c", "100%", "ü/ñ", "q?#&=", "%2F", 'a"b\nc'])
+def test_a_prefix_of_any_characters_is_found_by_its_uri(clients: Clients, prefix: str) -> None:
+    clients.s3.put_object(Bucket="photos", Key=f"{prefix}/e.jpg", Body=b"e")
+    uri = f"s3://photos/{quote(prefix)}"
+
+    linked = opened(clients, uri)
+
+    assert [info.key for info in linked.list("").items] == ["e.jpg"]
+    assert linked.uri("") == f"{uri}/"
+
+
+@pytest.mark.parametrize("uri", ["s3://photos//in", "s3://photos/in//", "s3://photos/../in"])
+def test_a_prefix_that_no_name_can_have_is_refused(clients: Clients, uri: str) -> None:
+    with pytest.raises(InvalidInput, match="not allowed in a path"):
+        opened(clients, uri)
+
+
+def test_a_bucket_that_may_not_be_read_says_where_to_name_it() -> None:
+    clients = fresh_clients()
+    with Stubber(clients.s3) as stub:
+        stub.add_client_error("list_objects_v2", "AccessDenied", http_status_code=403)
+        with pytest.raises(Forbidden, match=r"s3://photos/in/.*hookline:linked-buckets"):
+            opened(clients, "s3://photos/in").list("", limit=1)
+
+
 def test_every_change_is_refused(clients: Clients) -> None:
     linked = opened(clients, "s3://photos/in")
     for call in (
@@ -71,6 +98,7 @@ def test_every_change_is_refused(clients: Clients) -> None:
         *["file:///etc", "/etc", "s3:///x", "s3://", "https://photos/in", "s3://photos/in?x=1"],
         *["s3://photos/in#x", "s3://user@photos/in", "s3://Photos/in", "s3://[/in", "s3://a/b"],
         "s3://arn:aws:s3:::photos/in",
+        "s3://photos/%ff",
     ],
 )
 def test_what_is_not_a_bucket_is_refused(uri: str) -> None:

@@ -20,8 +20,9 @@ from hookline.control.app import Handler
 from hookline.control.caller import every
 from hookline.control.outbox import Outgoing
 from hookline.control.transactions import Write, commit, next_number
-from hookline.control.volume_files import Source, linked_name, source
+from hookline.control.volume_files import Source, source
 from hookline.core.errors import CallerError, Conflict, NotFound
+from hookline.core.links import name_below
 from hookline.core.ports import Ports, Put
 from hookline.core.records import PLATFORM, Drop, Job, Tenant, Trigger, Volume
 
@@ -98,7 +99,7 @@ class Triggers:
         if self._linked is None:
             self._linked = list(self._of_links())
         for volume, trigger in self._linked:
-            if name := linked_name(volume, uri):
+            if name := name_below(volume.link, uri):
                 yield volume.tenant, trigger.id, name
 
     def _of(self, tenant: str) -> list[Trigger]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from urllib.parse import unquote
 
 from hookline.core.ports import BlobInfo, Blobs, Ports
 from hookline.core.records import Volume
@@ -37,9 +36,3 @@ def source(ports: Ports, volume: Volume) -> Source:
     if volume.link:
         return Source(ports.linked(volume.link), "")
     return Source(ports.blobs, volume.prefix)
-
-
-def linked_name(volume: Volume, uri: str) -> str:
-    """The name in a linked volume of the file at `uri`; "" if it lies elsewhere."""
-    root = volume.link.rstrip("/") + "/"
-    return unquote(uri.removeprefix(root)) if uri.startswith(root) else ""

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
-from urllib.parse import quote, unquote, urlsplit
-
 from aws_lambda_powertools.event_handler import Response
 
 from hookline.control import app, paging, triggers
@@ -16,6 +13,7 @@ from hookline.control.transactions import Write
 from hookline.control.uses import refuse_if_used
 from hookline.control.volume_files import source
 from hookline.core.errors import HooklineError, InvalidInput, problem
+from hookline.core.links import canonical
 from hookline.core.ports import Delete, Ports, check_blob_key
 from hookline.core.records import Volume
 from hookline.core.requests import MAX_UPLOAD_BYTES, NewFile, NewFiles, NewVolume
@@ -39,7 +37,7 @@ def build(ports: Ports) -> app.Handler:
 
 @router.post("/v1/volumes", status_code=CREATED)
 def create_volume(call: Calling, body: NewVolume) -> Response[VolumeView]:
-    """Make an empty volume, or link a folder."""
+    """Make an empty volume, or link a folder or bucket."""
     link = _link(call, body.link) if body.link else ""
 
     def plan(volume_id: int) -> tuple[Volume, list[Write]]:
@@ -54,16 +52,9 @@ def create_volume(call: Calling, body: NewVolume) -> Response[VolumeView]:
 
 def _link(call: Call, link: str) -> str:
     """The link as a URI, once it could be opened."""
-    parts = urlsplit(link)
-    path = unquote(parts.path) if parts.scheme == "file" else link
-    if parts.scheme not in ("", "file") or parts.netloc or not path.startswith("/"):
-        raise InvalidInput(
-            f"The link {link!r} cannot be followed.",
-            hint="Give a folder as an absolute path, or as file:///an/absolute/folder.",
-        )
     # Everyone of the tenant reads what is linked, with the rights of the server.
     call.require_admin()
-    uri = f"file://{quote(str(PurePosixPath('/', path.lstrip('/'))))}"
+    uri = canonical(link)
     call.ports.linked(uri).list("", limit=1)
     return uri
 

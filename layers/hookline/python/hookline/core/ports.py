@@ -257,7 +257,8 @@ class Fleet(Protocol):
 class Ports:
     """Everything a handler may touch; built once per process by an adapter's `wiring`.
 
-    `linked` opens the place a linked volume points at (`file:///…`), for reading only.
+    `linked` opens the place a linked volume points at, for reading only: `file:///…` or `s3://…`,
+    whichever this world has. It raises InvalidInput, saying what can be linked, for any other.
     """
 
     catalog: Catalog

@@ -99,7 +99,7 @@ class NewStream(ServingFields):
 
 
 class NewVolume(Body):
-    """A volume to upload into, or to link: a `file:///…` URI or an absolute path."""
+    """A volume to upload into, or to link: `file:///…`, an absolute path, or `s3://…`."""
 
     name: Name
     link: Annotated[str, StringConstraints(max_length=4096)] = ""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import unquote, urlsplit
 
 from hookline.adapters.aws.bucket import Bucket
 from hookline.adapters.aws.clients import Clients
 from hookline.adapters.read_only import ReadOnly
 from hookline.core.errors import Forbidden, InvalidInput
+from hookline.core.links import Link
+from hookline.core.ports import MAX_PAGE, BlobInfo, Page, check_blob_key
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")  # S3's rules for general purpose buckets
 
@@ -20,30 +21,39 @@ class LinkedBucket(ReadOnly, Bucket):
     def place(self) -> str:
         return self.uri("")
 
+    def list(self, prefix: str, *, after: str = "", limit: int = MAX_PAGE) -> Page[BlobInfo]:
+        try:
+            return super().list(prefix, after=after, limit=limit)
+        except Forbidden as error:
+            raise Forbidden(
+                f"hookline may not read {self.place}.",
+                why=error.why,
+                hint="Deploy with the bucket named under hookline:linked-buckets, and let the "
+                "bucket's own policy allow it.",
+            ) from error
+
 
 def open_link(uri: str, *, clients: Clients, own_bucket: str) -> LinkedBucket:
     """The objects below `uri` (`s3://bucket/prefix`). Raise InvalidInput, or Forbidden for ours.
 
     AWS is not asked yet: a bucket that is absent or closed is told of when it is listed or read.
     """
-    try:
-        parts = urlsplit(uri)
-    except ValueError:
-        raise _not_a_link(uri) from None
-    is_plain = parts.scheme == "s3" and not parts.query and not parts.fragment
-    if not is_plain or not _NAME.fullmatch(parts.netloc):
+    link = Link.parse(uri)
+    if link is None or link.scheme != "s3" or not _NAME.fullmatch(link.host):
         raise _not_a_link(uri)
-    if parts.netloc == own_bucket:
+    if link.host == own_bucket:
         raise Forbidden(
             f"The bucket {own_bucket} cannot be linked.",
             why="hookline keeps its own files there.",
             hint="Link another bucket.",
         )
-    prefix = unquote(parts.path).strip("/")
-    return LinkedBucket(clients, parts.netloc, f"{prefix}/" if prefix else "")
+    prefix = check_blob_key(link.path[1:]) + "/" if link.path else ""
+    return LinkedBucket(clients, link.host, prefix)
 
 
 def _not_a_link(uri: str) -> InvalidInput:
     return InvalidInput(
-        f"The link {uri!r} cannot be opened on AWS.", why="Links are written s3://bucket/prefix."
+        f"The link {uri!r} cannot be opened on AWS.",
+        why="Only buckets can be linked here, written s3://bucket/prefix.",
+        hint="In a prefix, write ? as %3F, # as %23 and % as %25.",
     )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from hookline.adapters.embedded.blobs import Folder
 from hookline.adapters.read_only import ReadOnly
 from hookline.core.errors import Forbidden, InvalidInput, NotFound
+from hookline.core.links import Link
 
 
 class LinkedFolder(ReadOnly, Folder):
@@ -34,19 +34,17 @@ def open_link(uri: str, *, home: Path) -> LinkedFolder:
 
 
 def _path_of(uri: str) -> Path:
-    try:
-        parts = urlsplit(uri)
-    except ValueError:
-        raise _not_a_link(uri) from None
-    path = Path(unquote(parts.path))
-    is_plain = parts.netloc in ("", "localhost") and not parts.query and not parts.fragment
-    if parts.scheme != "file" or not is_plain or not path.is_absolute() or "\0" in str(path):
+    link = Link.parse(uri)
+    if link is None or link.scheme != "file" or link.host not in ("", "localhost"):
         raise _not_a_link(uri)
-    return path
+    if not link.path or "\0" in link.path:
+        raise _not_a_link(uri)
+    return Path(link.path)
 
 
 def _not_a_link(uri: str) -> InvalidInput:
     return InvalidInput(
         f"The link {uri!r} cannot be opened on this machine.",
-        why="Links are written file:///an/absolute/folder.",
+        why="Only its folders can be linked here, written file:///an/absolute/folder.",
+        hint="Upload the files into a volume, or copy them into a folder and link that.",
     )
