@@ -7,7 +7,15 @@ BIN := $(VENV)/bin
 UV_INSTALL := $(BIN)/uv pip install --quiet --system-certs --python $(BIN)/python
 SOURCES := layers tests bench examples stacks functions app.py
 
-.PHONY: help demo test test-fast lint fix check up docs bench lock clean
+# What stacks/bundling.py makes the layer for.
+LAMBDA := --python-version 3.14 --python-platform aarch64-manylinux_2_28
+# A deployment that is never made: `make synth` shows what `cdk deploy` would create for it.
+SAMPLE := --context 'hookline:tenants=["acme","globex"]' \
+  --context 'hookline:image=123456789012.dkr.ecr.eu-west-1.amazonaws.com/hookline:sample-{device}'
+NEEDS_NODE = "The CDK runs on Node.js, and $(1) is not installed. Install Node.js 20 or later \
+with npm, then run make again."
+
+.PHONY: help demo test test-fast lint fix check up synth docs bench lock clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -51,7 +59,19 @@ fix: $(VENV)/.dev  ## Mend what can be mended without thinking
 	$(BIN)/ruff check --fix $(SOURCES)
 	$(BIN)/ruff format $(SOURCES)
 
-check: lint docs test  ## All that must pass before a change lands
+check: lint docs synth test  ## All that must pass before a change lands
+
+# The command line of the CDK, at its locked version. npm takes it from where its settings say.
+node_modules/.package-lock.json: package.json package-lock.json
+	@command -v node >/dev/null || { echo $(call NEEDS_NODE,node) >&2; exit 1; }
+	@command -v npm >/dev/null || { echo $(call NEEDS_NODE,npm) >&2; exit 1; }
+	npm ci --loglevel error --no-audit --no-fund
+	@touch $@
+
+synth: $(VENV)/.dev node_modules/.package-lock.json  ## Make the AWS templates into cdk.out/
+	@rm -rf cdk.out
+	npx --no-install cdk synth --quiet --output cdk.out $(SAMPLE)
+	@$(BIN)/python -m stacks.counts cdk.out
 
 docs: $(VENV)/.dev  ## Build the documentation into site/
 	$(BIN)/mkdocs build --quiet --strict
@@ -59,11 +79,14 @@ docs: $(VENV)/.dev  ## Build the documentation into site/
 bench: $(VENV)/.dev  ## Measure, side by side, and write bench/results/
 	$(BIN)/python -m bench
 
-lock: $(BIN)/uv  ## Write requirements/*.lock anew from pyproject.toml
+lock: $(BIN)/uv  ## Write requirements/*.lock and the Lambda layer's anew
 	$(BIN)/uv pip compile --quiet --system-certs --universal --generate-hashes --no-header \
 	  --no-annotate --python-version 3.11 pyproject.toml -o requirements/run.lock
 	$(BIN)/uv pip compile --quiet --system-certs --universal --generate-hashes --no-header \
 	  --no-annotate --python-version 3.11 --extra dev pyproject.toml -o requirements/dev.lock
+	$(BIN)/uv pip compile --quiet --system-certs $(LAMBDA) --generate-hashes --no-header \
+	  --no-annotate --constraint requirements/run.lock layers/hookline/requirements.in \
+	  -o layers/hookline/requirements.txt
 
 clean:  ## Remove what was built, the virtual environment included
-	rm -rf $(VENV) site dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) node_modules cdk.out site dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -21,7 +21,7 @@ RUNTIME = lambda_.Runtime.PYTHON_3_14
 ARCHITECTURE = lambda_.Architecture.ARM_64
 
 _SOURCE = Path(__file__).parents[1] / "layers" / "hookline"
-_PLATFORM = "aarch64-manylinux_2_28"  # Lambda's Python 3.14 is on Amazon Linux 2023: glibc 2.34
+PLATFORM = "aarch64-manylinux_2_28"  # Lambda's Python 3.14 is on Amazon Linux 2023: glibc 2.34
 _EXCLUDED = ["**/__pycache__", "**/*.pyc", "requirements.in"]
 
 
@@ -42,7 +42,7 @@ def install(target: Path) -> None:
         [
             *(sys.executable, "-m", "uv", "pip", "install", "--quiet", "--system-certs"),
             *("--target", str(target), "--python-version", RUNTIME.name.removeprefix("python")),
-            *("--python-platform", _PLATFORM, "--only-binary", ":all:", "--link-mode", "copy"),
+            *("--python-platform", PLATFORM, "--only-binary", ":all:", "--link-mode", "copy"),
             *("--require-hashes", "--requirements", str(_SOURCE / "requirements.txt")),
         ],
         check=True,

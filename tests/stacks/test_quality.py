@@ -13,6 +13,7 @@ import pytest
 
 from hookline.adapters.aws.settings import from_environment
 from hookline.core.topology import FUNCTIONS, QUEUES
+from stacks.counts import MAX_RESOURCES
 from tests.stacks.templates import Template, text
 
 Templates = dict[str, Template]
@@ -21,7 +22,6 @@ CONTROL = [function.name for function in FUNCTIONS]
 
 # Resources of each stack, so that what a change adds or takes is seen.
 COUNTS = {"Observability-acme": 18, "Platform": 47, "Storage-acme": 26, "Tenant-acme": 123}
-MAX_RESOURCES = 500  # of a stack (CloudFormation)
 
 # What the functions may import: the layer's packages, and what Lambda has.
 IN_LAMBDA = ("boto3", "botocore", "dateutil", "jmespath", "s3transfer", "six", "urllib3")
