@@ -22,12 +22,16 @@ class FakeClock:
 
 
 class FakeFleet:
-    """A fleet in memory: `groups` is what was asked for; tests say what its processes do."""
+    """A fleet in memory: `groups` is what was asked for; tests say what its processes do.
+
+    `looks`: how often it was observed.
+    """
 
     def __init__(self, clock: FakeClock | None = None) -> None:
         self.groups: dict[tuple[str, str], Group] = {}
         self.processes: dict[tuple[str, str], list[Process]] = {}
         self.lines: dict[tuple[str, str], list[str]] = {}
+        self.looks = 0
         self._clock = clock or FakeClock()
         self._started = 0
 
@@ -40,6 +44,7 @@ class FakeFleet:
             running.append(self._start(group))
 
     def observe(self, tenant: str = "", group: str = "") -> Sequence[Process]:
+        self.looks += 1
         return [
             process
             for (owner, name), running in self.processes.items()

@@ -165,6 +165,11 @@ def test_workers_come_from_zero_and_have_a_limit(tenant: Template) -> None:
     assert tasks_for(tenant, 100_000) == 20
 
 
+def test_nothing_but_the_reconciler_scales_the_services_of_streams(tenant: Template) -> None:
+    targets = tenant.of_type("AWS::ApplicationAutoScaling::ScalableTarget")
+    assert sorted(name[:7] for name in targets) == ["Gateway", "Workers"]
+
+
 def test_held_shards_keep_their_workers(tenant: Template) -> None:
     for alarm in tenant.of_type("AWS::CloudWatch::Alarm").values():
         names = {

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from contextlib import nullcontext
+from typing import Any, ClassVar
 
 import pytest
 
 from hookline.control import reconcile
 from hookline.control.desired import IDLE_S, WORKERS
+from hookline.core.errors import InvalidInput, TooManyRequests, Unavailable
 from hookline.core.ports import Failure, Group, Ports
 from hookline.core.records import PLATFORM, Credential, Replica, Stream
 from hookline.core.secrets import digest
@@ -335,6 +337,107 @@ def test_a_fleet_that_fails_gets_the_message_again(plane: Plane) -> None:
     answer = reconcile.build(ports)(message(tenant="a", stream_id=1), None)
 
     assert answer == {"batchItemFailures": [{"itemIdentifier": "m1"}]}
+
+
+def test_the_fleet_is_asked_once_for_all_streams_that_are_settled(
+    plane: Plane, fleet: FakeFleet
+) -> None:
+    for _ in range(5):
+        deployed(plane, model_id=1 if fleet.groups else 0)
+        plane.handler("reconcile")(SCHEDULE, None)
+    for number in range(1, 6):
+        fleet.become("a", f"stream-{number}", "ready")
+    plane.handler("reconcile")(SCHEDULE, None)
+    assert len(replicas(plane.ports)) == 5
+    fleet.looks = 0
+
+    plane.handler("reconcile")(SCHEDULE, None)
+
+    assert fleet.looks == 1
+
+
+class Busy(FakeFleet):
+    """The group's former service still drains."""
+
+    busy: ClassVar[set[str]] = {"stream-1"}
+
+    def ensure(self, group: Group) -> None:
+        if group.name in self.busy:
+            raise Unavailable(f"The service {group.name} is still draining.")
+        super().ensure(group)
+
+
+def test_a_fleet_that_still_drains_is_asked_again_and_nothing_has_failed(
+    plane: Plane, clock: FakeClock
+) -> None:
+    deployed(plane)
+    plane.take(RECONCILE)
+    ports = Ports(**{**_fields(plane.ports), "fleet": Busy()})
+
+    answer = reconcile.build(ports)(message(tenant="a", stream_id=1), None)
+    clock.advance(1)
+
+    assert answer == {"batchItemFailures": []}
+    assert plane.take(RECONCILE) == [{"tenant": "a", "stream_id": 1}]
+    assert plane.shown("/v1/streams/1")["status"] == "Deploying"
+
+
+def test_a_running_stream_whose_group_still_drains_is_looked_at_again(
+    plane: Plane, fleet: FakeFleet, clock: FakeClock
+) -> None:
+    running(plane, fleet)
+    clock.advance(1)
+    plane.take(RECONCILE)
+    ports = Ports(**{**_fields(plane.ports), "fleet": Busy()})
+
+    assert reconcile.build(ports)(message(tenant="a", stream_id=1), None) == {
+        "batchItemFailures": []
+    }
+    clock.advance(1)
+    assert plane.take(RECONCILE) == [{"tenant": "a", "stream_id": 1}]
+
+
+def test_a_stream_that_cannot_be_started_holds_up_no_other(plane: Plane) -> None:
+    class Broken(FakeFleet):
+        def ensure(self, group: Group) -> None:
+            if group.name == "stream-1":
+                raise TooManyRequests("AWS is throttling hookline.")
+            super().ensure(group)
+
+    deployed(plane)
+    deployed(plane, model_id=1)
+    slow, broken = Busy(), Broken()
+    for found in (slow, broken):
+        ports = Ports(**{**_fields(plane.ports), "fleet": found})
+        with nullcontext() if found is slow else pytest.raises(TooManyRequests):
+            reconcile.everything(ports, 0)
+        assert set(found.groups) == {("a", "stream-2")}
+
+
+def test_what_nothing_here_can_run_has_failed(plane: Plane) -> None:
+    class Small(FakeFleet):
+        def ensure(self, group: Group) -> None:
+            raise InvalidInput(f"Nothing here runs stream-{group.device}.")
+
+    deployed(plane, gpus=1)
+    ports = Ports(**{**_fields(plane.ports), "fleet": Small()})
+
+    assert reconcile.build(ports)(message(tenant="a", stream_id=1), None) == {
+        "batchItemFailures": []
+    }
+    shown = plane.shown("/v1/streams/1")
+    assert shown["status"] == "Failed"
+    assert shown["failure"]["message"] == "Nothing here runs stream-gpu."
+
+
+def test_a_world_that_scales_its_own_workers_is_asked_for_none(
+    plane: Plane, fleet: FakeFleet
+) -> None:
+    plane.ports.queue.send(SHARDS, [b"{}"])
+
+    reconcile.build(plane.ports, workers=0)(SCHEDULE, None)
+
+    assert fleet.groups == {}
 
 
 def test_a_group_that_has_no_process_yet_is_removed_with_its_stream(

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from hookline.control import credentials, outbox
+from hookline.control import credentials, outbox, overdue
 from hookline.control.app import Handler
 from hookline.control.caller import every
 from hookline.control.desired import (
@@ -25,9 +25,17 @@ from hookline.control.desired import (
     plan_stream,
     plan_workers,
 )
-from hookline.core.errors import Conflict
-from hookline.core.ports import Ports
-from hookline.core.records import PLATFORM, Replica, Stream, Tenant, number
+from hookline.core.errors import Conflict, HooklineError, InvalidInput, Unavailable
+from hookline.core.ports import Group, Ports, Process
+from hookline.core.records import (
+    PLATFORM,
+    Failure,
+    Replica,
+    Stream,
+    Tenant,
+    number,
+    stream_of,
+)
 from hookline.core.topology import PLAN, RECONCILE, SHARDS
 
 log = logging.getLogger(__name__)
@@ -37,6 +45,9 @@ LOOK_AGAIN_S = 1
 
 Target = tuple[str, int] | None
 """Tenant and id of a stream; None means everything."""
+
+Fleet = dict[tuple[str, str], list[Process]]
+"""The processes of each tenant and group."""
 
 
 def build(ports: Ports, workers: int = 2) -> Handler:
@@ -75,7 +86,7 @@ def _survived(ports: Ports, target: Target, workers: int) -> bool:
     try:
         if target is None:
             everything(ports, workers)
-        elif one_stream(ports, *target) in ("Deploying", "Undeploying"):
+        elif one_stream(ports, *target):
             body = {"tenant": target[0], "stream_id": target[1]}
             ports.queue.send(RECONCILE, [json.dumps(body).encode()], delay_s=LOOK_AGAIN_S)
     except Exception:  # the edge around a message
@@ -85,62 +96,121 @@ def _survived(ports: Ports, target: Target, workers: int) -> bool:
 
 
 def everything(ports: Ports, workers: int) -> None:
-    """Every stream, the workers, groups that nothing asks for, and messages left behind."""
+    """Every stream, the workers, groups that nothing asks for, and messages left behind.
+
+    The fleet is asked once, after the catalog: a process that is published there and not seen then
+    has ended. What fails for one stream is raised after the others have had their turn.
+    """
     outbox.sweep(ports)
-    the_workers(ports, workers)
+    known = list(_known(ports))
+    fleet = _by_group(ports.fleet.observe())
+    the_workers(ports, workers, fleet.get((PLATFORM, WORKERS), []))
+    failures: list[HooklineError] = []
+    for stream, replicas in known:
+        try:
+            _settle(ports, stream, replicas, fleet)
+        except HooklineError as error:
+            failures.append(error)
+    _remove_strays(ports, fleet)
+    if failures:
+        raise failures[0]
+
+
+def _known(ports: Ports) -> Iterator[tuple[Stream, list[Replica]]]:
+    """Every stream that may need something, and what is published of it."""
     for tenant in every(ports, Tenant, PLATFORM):
-        for stream in every(ports, Stream, tenant.name):
-            if stream.status != "Undeployed":
-                one_stream(ports, tenant.name, stream.id)
-    _remove_strays(ports)
+        overdue.sweep(ports, tenant.name)
+        streams = [s for s in every(ports, Stream, tenant.name) if s.status != "Undeployed"]
+        published: dict[int, list[Replica]] = {}
+        for replica in every(ports, Replica, tenant.name):
+            published.setdefault(replica.stream_id, []).append(replica)
+        for stream in streams:
+            yield stream, published.get(stream.id, [])
 
 
-def one_stream(ports: Ports, tenant: str, stream_id: int) -> str:
-    """Do what one stream needs, and return its status then."""
-    status = ""
+def _settle(ports: Ports, stream: Stream, replicas: list[Replica], fleet: Fleet) -> None:
+    """Do what a stream needs by what was seen; look at it anew if that was something."""
+    processes = fleet.get((stream.tenant, stream.group), [])
+    if plan_stream(stream, processes, replicas, ports.clock()):
+        one_stream(ports, stream.tenant, stream.id)
+
+
+def _by_group(processes: Iterable[Process]) -> Fleet:
+    found: Fleet = {}
+    for process in processes:
+        found.setdefault((process.tenant, process.group), []).append(process)
+    return found
+
+
+def one_stream(ports: Ports, tenant: str, stream_id: int) -> bool:
+    """Do what one stream needs, and return whether it is to be looked at again soon."""
+    is_on_its_way = False
     for _ in range(ROUNDS):
         stream = ports.catalog.get(Stream, tenant, stream_id)
         if stream is None:
-            return ""
-        status = stream.status
-        processes = ports.fleet.observe(tenant, stream.group)
+            return False
+        is_on_its_way = stream.status in ("Deploying", "Undeploying")
         replicas = list(every(ports, Replica, tenant, f"{number(stream_id)}/"))
+        processes = ports.fleet.observe(tenant, stream.group)
         actions = plan_stream(stream, processes, replicas, ports.clock())
         if not actions:
             break
-        _apply(ports, actions)
-    return status
+        if not _apply(ports, actions):
+            return True
+    return is_on_its_way
 
 
-def the_workers(ports: Ports, count: int) -> None:
+def the_workers(ports: Ports, count: int, processes: Sequence[Process]) -> None:
     """Start batch workers when there is work, and stop them when there was none for a while."""
     depth = ports.queue.depth(PLAN) + ports.queue.depth(SHARDS)
-    processes = ports.fleet.observe(PLATFORM, WORKERS)
     idle = ports.catalog.get(Idle, PLATFORM, WORKERS)
     _apply(ports, plan_workers(count, processes, idle, ports.clock(), has_work=depth > 0))
 
 
-def _remove_strays(ports: Ports) -> None:
+def _remove_strays(ports: Ports, fleet: Fleet) -> None:
     """Groups of streams that were undeployed while something else was starting them."""
-    for tenant, group in {(process.tenant, process.group) for process in ports.fleet.observe()}:
+    for tenant, group in fleet:
         if group != WORKERS and not _is_wanted(ports, tenant, group):
             ports.fleet.remove(tenant, group)
 
 
 def _is_wanted(ports: Ports, tenant: str, group: str) -> bool:
-    stream_id = group.rpartition("-")[2]
-    stream = ports.catalog.get(Stream, tenant, int(stream_id)) if stream_id.isdecimal() else None
+    stream_id = stream_of(group)
+    stream = ports.catalog.get(Stream, tenant, stream_id) if stream_id else None
     return stream is not None and stream.status != "Undeployed"
 
 
-def _apply(ports: Ports, actions: Sequence[Action]) -> None:
-    """Perform actions in order, up to the first that is based on something outdated."""
+def _apply(ports: Ports, actions: Sequence[Action]) -> bool:
+    """Perform actions in order, up to the first that is based on something outdated.
+
+    Whether the fleet did its part; it cannot while a removed group of the same name still drains.
+    """
     for action in actions:
         try:
             _perform(ports, action)
         except Conflict:
             log.info("reconcile_outdated", extra={"action": type(action).__name__})
-            return
+            return True
+        except Unavailable as error:
+            if not isinstance(action, Ensure):
+                raise
+            log.info("fleet_busy", extra={"group": action.group.name, "why": str(error)})
+            return False
+        except InvalidInput as error:
+            if not isinstance(action, Ensure):
+                raise
+            _give_up(ports, action.group, error)
+            return True
+    return True
+
+
+def _give_up(ports: Ports, group: Group, error: InvalidInput) -> None:
+    """End a stream that the fleet can never run; raise for one that it has run."""
+    stream = ports.catalog.get(Stream, group.tenant, stream_of(group.name))
+    if stream is None or stream.status != "Deploying":
+        raise error
+    failure = Failure(code=error.code, message=str(error))
+    _apply(ports, [Store(stream.changed(status="Failed", failure=failure))])
 
 
 def _perform(ports: Ports, action: Action) -> None:

@@ -237,7 +237,11 @@ class Fleet(Protocol):
     """Keeps groups of processes running; those that die are started again, with back-off."""
 
     def ensure(self, group: Group) -> None:
-        """Make it so, soon. The same group again changes nothing."""
+        """Make it so, soon. The same group again changes nothing.
+
+        The count is the caller's alone: nothing else may scale a group that is ensured here. Raise
+        Unavailable while it cannot be yet, InvalidInput if it can never be.
+        """
         ...
 
     def observe(self, tenant: str = "", group: str = "") -> Sequence[Process]:

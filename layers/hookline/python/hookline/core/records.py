@@ -7,12 +7,14 @@ overwrite a newer one. Times are UTC epoch seconds.
 
 from __future__ import annotations
 
+import re
 from abc import abstractmethod
 from hashlib import sha256 as digest_of
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+_STREAM_GROUP = re.compile(r"stream-([1-9][0-9]{0,9})")
 PLATFORM = "_"  # the tenant of records that are found before the tenant is known
 
 ModelStatus = Literal["Ready", "Failed"]
@@ -374,6 +376,12 @@ class Answered(Record):
     @property
     def key(self) -> str:
         return self.sha256
+
+
+def stream_of(group: str) -> int:
+    """The id of the stream whose processes the group has; 0 for a group of others."""
+    found = _STREAM_GROUP.fullmatch(group)
+    return int(found[1]) if found else 0
 
 
 def upload_key(tenant: str, sha256: str) -> str:
