@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import cast
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 from aws_cdk import CfnOutput, Duration, Stack, Tags
 from aws_cdk import aws_dynamodb as dynamodb
@@ -22,6 +22,7 @@ from stacks.settings import Deployment
 
 STALE_UPLOAD = Duration.days(7)
 OLD_VERSION = Duration.days(30)
+RULE_BUCKETS = 20  # a pattern has 2,048 characters at most (EventBridge's quotas), a name 63
 
 
 class StorageStack(Stack):
@@ -42,7 +43,7 @@ class StorageStack(Stack):
         self.queues: Mapping[str, sqs.Queue] = {name: one.queue for name, one in made.items()}
         self.dead: Mapping[str, sqs.Queue] = {name: one.dead for name, one in made.items()}
         self.undelivered = self._undelivered(deployment)
-        self._drops()
+        self._drops(deployment.linked_buckets.get(tenant, ()))
         # What `hookline tenant bootstrap` writes the first key to.
         CfnOutput(self, "Table", value=self.table.table_name)
         CfnOutput(self, "Bucket", value=self.bucket.bucket_name)
@@ -109,19 +110,27 @@ class StorageStack(Stack):
         acknowledge(queue, "It holds what EventBridge could not deliver: dead letters.", "SQS3")
         return queue
 
-    def _drops(self) -> None:
-        """Files under volumes, and never results, which are written to the same bucket."""
+    def _drops(self, linked: Sequence[str]) -> None:
+        """Files under volumes, never results, which are in the same bucket; and linked buckets.
+
+        Those belong to others, who switch their events to EventBridge on.
+        """
+        own = {
+            "bucket": {"name": [self.bucket.bucket_name]},
+            "object": {"key": [{"prefix": f"{self.tenant}/volumes/"}]},
+        }
         for function in FUNCTIONS:
             if function.on_drop:
-                pattern = events.EventPattern(
-                    source=["aws.s3"],
-                    detail_type=["Object Created"],
-                    detail={
-                        "bucket": {"name": [self.bucket.bucket_name]},
-                        "object": {"key": [{"prefix": f"{self.tenant}/volumes/"}]},
-                    },
-                )
-                target = targets.SqsQueue(
-                    self.queues[function.queue], dead_letter_queue=self.undelivered
-                )
-                events.Rule(self, "Dropped", event_pattern=pattern, targets=[target])
+                queue = self.queues[function.queue]
+                self._rule("Dropped", queue, own)
+                for first in range(0, len(linked), RULE_BUCKETS):
+                    names = list(linked[first : first + RULE_BUCKETS])
+                    self._rule(f"Linked{first}", queue, {"bucket": {"name": names}})
+
+    def _rule(self, name: str, queue: sqs.Queue, detail: Mapping[str, Any]) -> None:
+        """Objects that are created go to the queue, or to the undelivered."""
+        pattern = events.EventPattern(
+            source=["aws.s3"], detail_type=["Object Created"], detail=detail
+        )
+        target = targets.SqsQueue(queue, dead_letter_queue=self.undelivered)
+        events.Rule(self, name, event_pattern=pattern, targets=[target])

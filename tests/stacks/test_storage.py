@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import json
 from fnmatch import fnmatchcase
+from typing import Any
 
 import pytest
 
+from tests.stacks.conftest import Synthesize
 from tests.stacks.templates import Template, listed, text
 
 Templates = dict[str, Template]
@@ -76,8 +79,7 @@ def test_files_under_volumes_are_drops_and_results_never_are(storage: Template) 
     (bucket,) = storage.of_type("AWS::S3::Bucket").values()
     told = bucket["NotificationConfiguration"]["EventBridgeConfiguration"]
     assert told == {"EventBridgeEnabled": True}
-    (rule,) = storage.of_type("AWS::Events::Rule").values()
-    pattern = rule["EventPattern"]
+    pattern = rule(storage, "Dropped")["EventPattern"]
     assert (pattern["source"], pattern["detail-type"]) == (["aws.s3"], ["Object Created"])
     assert [text(name) for name in pattern["detail"]["bucket"]["name"]] == list(
         storage.of_type("AWS::S3::Bucket")
@@ -88,11 +90,40 @@ def test_files_under_volumes_are_drops_and_results_never_are(storage: Template) 
         assert not fnmatchcase(other, f"{begin}*")
 
 
+def rule(storage: Template, name: str) -> dict[str, Any]:
+    """The rule whose logical id begins so."""
+    rules = storage.of_type("AWS::Events::Rule")
+    (found,) = [body for one, body in rules.items() if one.startswith(name)]
+    return found
+
+
+def test_every_object_of_a_tenants_linked_buckets_is_a_drop(templates: Templates) -> None:
+    pattern = rule(templates["Storage-acme"], "Linked")["EventPattern"]
+    assert (pattern["source"], pattern["detail-type"]) == (["aws.s3"], ["Object Created"])
+    assert pattern["detail"] == {"bucket": {"name": ["photos"]}}
+    (own,) = templates["Storage-globex"].of_type("AWS::Events::Rule")
+    assert own.startswith("Dropped")
+
+
+def test_many_linked_buckets_fit_the_patterns_of_their_rules(synthesize: Synthesize) -> None:
+    names = [f"{number:02}{'x' * 61}" for number in range(45)]
+    linked = {"acme": names}
+    storage = synthesize(tenant="acme", **{"hookline:linked-buckets": linked})["Storage-acme"]
+    patterns = [
+        body["EventPattern"]
+        for one, body in storage.of_type("AWS::Events::Rule").items()
+        if one.startswith("Linked")
+    ]
+    found = [name for pattern in patterns for name in pattern["detail"]["bucket"]["name"]]
+    assert found == names
+    assert max(len(json.dumps(pattern)) for pattern in patterns) <= 2048
+
+
 def test_a_drop_that_cannot_be_delivered_is_kept(storage: Template) -> None:
-    (rule,) = storage.of_type("AWS::Events::Rule").values()
-    (target,) = rule["Targets"]
-    assert text(target["Arn"]).startswith("DropsQueue")
-    assert text(target["DeadLetterConfig"]["Arn"]).startswith("Undelivered")
+    for one in storage.of_type("AWS::Events::Rule").values():
+        (target,) = one["Targets"]
+        assert text(target["Arn"]).startswith("DropsQueue")
+        assert text(target["DeadLetterConfig"]["Arn"]).startswith("Undelivered")
 
 
 def test_eventbridge_may_send_for_its_own_rule_only(storage: Template) -> None:

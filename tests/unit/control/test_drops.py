@@ -2,34 +2,17 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
-from hookline.core.records import Drop, Job, volume_prefix
+from hookline.core.records import Drop, volume_prefix
 from hookline.core.topology import PLAN, RECONCILE
 from tests.unit.control.content import filled_volume, imported
+from tests.unit.control.dropping import created, deliver, files, jobs
 from tests.unit.control.events import Plane
-
-
-def created(key: str, etag: str = "any") -> str:
-    return json.dumps(
-        {
-            "source": "aws.s3",
-            "detail-type": "Object Created",
-            "detail": {"bucket": {"name": "b"}, "object": {"key": key, "size": 1, "etag": etag}},
-        }
-    )
-
-
-def deliver(plane: Plane, bodies: Sequence[str]) -> list[str]:
-    """Hand these messages to the drop function; the ids, from 0 on, of those that failed."""
-    records = [{"messageId": str(n), "body": body} for n, body in enumerate(bodies)]
-    answer = plane.handler("drop")({"Records": records}, None)
-    return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
 
 
 def watched(plane: Plane, **fields: Any) -> int:
@@ -45,15 +28,6 @@ def drop(plane: Plane, volume_id: int, name: str, data: bytes = b"1") -> str:
     key = volume_prefix("a", volume_id) + name
     plane.ports.blobs.put(key, data)
     return created(key)
-
-
-def jobs(plane: Plane) -> list[Job]:
-    return list(plane.ports.catalog.query(Job, "a", limit=1000).items)
-
-
-def files(plane: Plane, job: Job) -> list[dict[str, Any]]:
-    with plane.ports.blobs.open(job.only) as blob:
-        return [json.loads(line) for line in blob]
 
 
 def test_files_that_landed_become_one_job(plane: Plane) -> None:
@@ -156,6 +130,16 @@ def test_what_is_no_file_of_a_watched_volume_is_ignored(plane: Plane, key: str) 
     watched(plane)
 
     assert deliver(plane, [created(key)]) == []
+    assert jobs(plane) == []
+
+
+def test_a_key_of_another_bucket_is_not_ours_however_it_looks(plane: Plane) -> None:
+    volume_id = watched(plane)
+    drop(plane, volume_id, "a.png")
+
+    key = volume_prefix("a", volume_id) + "a.png"
+
+    assert deliver(plane, [created(key, bucket="others")]) == []
     assert jobs(plane) == []
 
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import quote
 
 import pytest
 
 from hookline.control.users import bootstrap
+from hookline.core.topology import DROPS
 from tests.contract.adapters import require_moto
 from tests.fakes import FakeClock
+from tests.unit.control.content import filled_volume, imported
+from tests.unit.control.dropping import created, deliver, files, jobs
 from tests.unit.control.events import USER, Plane
 
 PHOTOS = "photos"
@@ -73,6 +78,92 @@ def test_the_bucket_of_the_platform_cannot_be_linked(plane: Plane) -> None:
     own = plane.ports.blobs.uri("b/volumes/1")
 
     assert plane("POST", "/v1/volumes", {"name": "v", "link": own}).status == 403
+
+
+def watched(plane: Plane, link: str) -> None:
+    """A watched volume that links there."""
+    imported(plane)
+    volume = plane.made("/v1/volumes", {"name": "v", "link": link})
+    plane.made(f"/v1/volumes/{volume['id']}/triggers", {"model_id": 1})
+
+
+@pytest.mark.parametrize("name", ["a.png", "sub/b c+d.png", "ü%20.png", 'q"u\nx?y#z.png'])
+def test_an_object_that_lands_in_a_linked_bucket_becomes_a_job(plane: Plane, name: str) -> None:
+    watched(plane, f"s3://{PHOTOS}/in put")
+    put(f"in put/{name}")
+
+    assert deliver(plane, [created(f"in put/{name}", bucket=PHOTOS)]) == []
+
+    assert [(f["name"], f["size"]) for f in files(plane, jobs(plane)[0])] == [(name, 2)]
+
+
+def test_an_object_of_a_wholly_linked_bucket_that_looks_like_an_upload_is_linked(
+    plane: Plane,
+) -> None:
+    watched(plane, f"s3://{PHOTOS}")
+    uploads = filled_volume(plane, [])
+    plane.made(f"/v1/volumes/{uploads}/triggers", {"model_id": 1})
+    key = f"a/volumes/{uploads}/x.png"
+    put(key)
+    plane.ports.blobs.put(key, b"mine")
+
+    deliver(plane, [created(key, bucket=PHOTOS)])
+
+    [job] = jobs(plane)
+    assert (job.volume_id, files(plane, job)[0]["name"]) == (1, key)
+
+
+@pytest.mark.parametrize(
+    ("bucket", "key"),
+    [
+        (PHOTOS, "in2/a.png"),
+        (PHOTOS, "a.png"),
+        (PHOTOS, "in/"),
+        (PHOTOS, "in/sub/"),
+        ("photos2", "in/a.png"),
+        ("hookline-t", "in/a.png"),
+        ("hookline-t", "s3://photos/in/a.png"),
+    ],
+)
+def test_objects_elsewhere_make_no_job(plane: Plane, bucket: str, key: str) -> None:
+    watched(plane, f"s3://{PHOTOS}/in")
+    put("in/a.png")
+
+    assert deliver(plane, [created(key, bucket=bucket)]) == []
+    assert jobs(plane) == []
+
+
+def test_a_linked_bucket_tells_of_its_objects_through_eventbridge(plane: Plane) -> None:
+    name = "sub/ä 1+%.png"
+    watched(plane, f"s3://{PHOTOS}/in")
+    tell_through_eventbridge(PHOTOS)
+    put(f"in/{name}")
+
+    leases = plane.ports.queue.receive(DROPS, 10, lease_s=60)
+    assert deliver(plane, [lease.body.decode() for lease in leases]) == []
+
+    assert [file["name"] for file in files(plane, jobs(plane)[0])] == [name]
+
+
+def tell_through_eventbridge(bucket: str) -> None:
+    """What the owner of the bucket does, and the rule that the tenant's stack has."""
+    from tests.unit.adapters.aws.world import REGION, session_in, shared_clients  # noqa: PLC0415
+
+    clients = shared_clients()
+    clients.s3.put_bucket_notification_configuration(
+        Bucket=bucket, NotificationConfiguration={"EventBridgeConfiguration": {}}
+    )
+    url = clients.sqs.get_queue_url(QueueName=DROPS)["QueueUrl"]
+    queue = clients.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
+    pattern = {
+        "source": ["aws.s3"],
+        "detail-type": ["Object Created"],
+        "detail": {"bucket": {"name": [bucket]}},
+    }
+    events: Any = session_in(REGION).create_client("events")  # it has no types here
+    events.put_rule(Name="linked", EventPattern=json.dumps(pattern))
+    arn = queue["Attributes"]["QueueArn"]
+    events.put_targets(Rule="linked", Targets=[{"Id": "drops", "Arn": arn}])
 
 
 def test_objects_of_a_deleted_volume_stay(plane: Plane) -> None:

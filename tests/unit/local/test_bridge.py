@@ -94,8 +94,9 @@ def test_only_the_messages_named_have_failed(answer: object, failed: set[str]) -
 
 
 def test_a_file_that_landed_becomes_an_object_created_event() -> None:
-    event = json.loads(object_created("acme/volumes/1/a b.png", 3, "e1"))
+    event = json.loads(object_created("mine", "acme/volumes/1/a b.png", 3, "e1"))
     assert event["detail-type"] == "Object Created"
+    assert event["detail"]["bucket"] == {"name": "mine"}
     assert event["detail"]["object"] == {"key": "acme/volumes/1/a b.png", "size": 3, "etag": "e1"}
 
 

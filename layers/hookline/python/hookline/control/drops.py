@@ -22,7 +22,7 @@ from hookline.control.outbox import Outgoing
 from hookline.control.transactions import Write, commit, next_number
 from hookline.control.volume_files import Source, source
 from hookline.core.errors import CallerError, Conflict, NotFound
-from hookline.core.links import name_below
+from hookline.core.links import name_below, object_uri
 from hookline.core.ports import Ports, Put
 from hookline.core.records import PLATFORM, Drop, Job, Tenant, Trigger, Volume
 
@@ -53,7 +53,7 @@ def _take(ports: Ports, records: Sequence[dict[str, Any]]) -> set[str]:
     for record in records:
         message_id = record["messageId"]
         try:
-            for tenant, trigger_id, name in table.landed(_key(record["body"])):
+            for tenant, trigger_id, name in table.landed(*_created(record["body"])):
                 names[tenant, trigger_id][name].add(message_id)
         except Exception:  # the edge around a message
             log.exception("drop_failed", extra={"message_id": message_id})
@@ -67,12 +67,16 @@ def _take(ports: Ports, records: Sequence[dict[str, Any]]) -> set[str]:
     return failed
 
 
-def _key(body: str) -> str:
-    """The key that was created; "" for an event about something else."""
+def _created(body: str) -> tuple[str, str]:
+    """Bucket and key of what was created; no key for an event about something else.
+
+    Keys are as they are: S3 encodes them in its own notifications, not in EventBridge's events.
+    """
     event = json.loads(body)
     if event.get("detail-type") != "Object Created":
-        return ""
-    return str(event["detail"]["object"]["key"])
+        return "", ""
+    detail = event["detail"]
+    return str(detail["bucket"]["name"]), str(detail["object"]["key"])
 
 
 class Triggers:
@@ -83,11 +87,16 @@ class Triggers:
         self._live: dict[str, list[Trigger]] = {}
         self._linked: list[tuple[Volume, Trigger]] | None = None
 
-    def landed(self, key: str) -> Iterator[Landed]:
-        """Which triggers a blob key or the URI of a linked file concerns. Folders are no files."""
-        if key.endswith("/"):
+    def landed(self, bucket: str, key: str) -> Iterator[Landed]:
+        """Which triggers an object concerns; on one machine, keys of linked files are their URIs.
+
+        Keys of other buckets may look like ours: only the bucket tells. Folders are no files.
+        """
+        if not key or key.endswith("/"):
             return
-        if key.startswith("file:"):
+        if bucket != self._ports.bucket:
+            yield from self._landed_in_link(object_uri(bucket, key))
+        elif key.startswith("file:"):
             yield from self._landed_in_link(key)
         elif found := _VOLUME_KEY.fullmatch(key):
             tenant, volume_id, name = found[1], int(found[2]), found[3]

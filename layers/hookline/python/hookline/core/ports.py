@@ -263,6 +263,7 @@ class Ports:
 
     `linked` opens the place a linked volume points at, for reading only: `file:///…` or `s3://…`,
     whichever this world has. It raises InvalidInput, saying what can be linked, for any other.
+    `bucket` is what events call the place of `blobs`.
     """
 
     catalog: Catalog
@@ -270,6 +271,7 @@ class Ports:
     queue: Queue
     fleet: Fleet
     linked: Callable[[str], Blobs]
+    bucket: str
     clock: Callable[[], float]
 
 

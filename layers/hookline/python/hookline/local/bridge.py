@@ -186,14 +186,14 @@ def failed_ids(answer: object) -> set[str]:
     return {failure["itemIdentifier"] for failure in failures}
 
 
-def object_created(key: str, size_bytes: int, etag: str) -> bytes:
+def object_created(bucket: str, key: str, size_bytes: int, etag: str) -> bytes:
     """An S3 "Object Created" event as EventBridge puts it on a queue."""
     event = {
         "version": "0",
         "source": "aws.s3",
         "detail-type": "Object Created",
         "detail": {
-            "bucket": {"name": "local"},
+            "bucket": {"name": bucket},
             "object": {"key": key, "size": size_bytes, "etag": etag},
         },
     }

@@ -97,7 +97,8 @@ class Watcher:
             for name in names.keys() - present:
                 del names[name]
         ripe = [info for info in found if self._is_ripe(blobs, info, seen, since)]
-        events = [object_created(_reported(volume, i.key), i.size_bytes, i.etag) for i in ripe]
+        own = self._ports.bucket
+        events = [object_created(own, _reported(volume, i.key), i.size_bytes, i.etag) for i in ripe]
         if events:
             self._ports.queue.send(DROPS, events)
         for info in ripe:

@@ -33,6 +33,7 @@ def ports(
         queue=SqsQueue(clients, settings.queues, clock=clock),
         fleet=_fleet(settings, clients),
         linked=partial(open_link, clients=clients, own_bucket=settings.bucket),
+        bucket=settings.bucket,
         clock=clock,
     )
 

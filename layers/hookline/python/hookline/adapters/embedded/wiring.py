@@ -16,6 +16,8 @@ from hookline.adapters.embedded.queue import SqliteQueue
 from hookline.adapters.embedded.signature import load_secret
 from hookline.core.ports import Fleet, Ports, Queue
 
+BUCKET = "local"  # what the events of one machine call its own blobs
+
 
 def ports(
     home: Path,
@@ -33,6 +35,7 @@ def ports(
         queue=messages if chaos is None else ChaosQueue(messages, chaos),
         fleet=fleet,
         linked=partial(open_link, home=home),
+        bucket=BUCKET,
         clock=clock,
     )
 

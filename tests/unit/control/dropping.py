@@ -1,0 +1,40 @@
+"""Events of files that land, and the jobs that come of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from hookline.adapters.embedded.wiring import BUCKET
+from hookline.core.records import Job
+from tests.unit.control.events import Plane
+
+
+def created(key: str, *, bucket: str = BUCKET) -> str:
+    """S3's event as EventBridge puts it on a queue."""
+    return json.dumps(
+        {
+            "source": "aws.s3",
+            "detail-type": "Object Created",
+            "detail": {"bucket": {"name": bucket}, "object": {"key": key, "size": 1, "etag": "e"}},
+        }
+    )
+
+
+def deliver(plane: Plane, bodies: Sequence[str]) -> list[str]:
+    """Hand these messages to the drop function; the ids, from 0 on, of those that failed."""
+    records = [{"messageId": str(n), "body": body} for n, body in enumerate(bodies)]
+    answer = plane.handler("drop")({"Records": records}, None)
+    return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
+
+
+def jobs(plane: Plane) -> list[Job]:
+    """Every job of tenant a."""
+    return list(plane.ports.catalog.query(Job, "a", limit=1000).items)
+
+
+def files(plane: Plane, job: Job) -> list[dict[str, Any]]:
+    """What a job of a trigger is limited to."""
+    with plane.ports.blobs.open(job.only) as blob:
+        return [json.loads(line) for line in blob]
