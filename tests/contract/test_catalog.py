@@ -7,7 +7,17 @@ from typing import ClassVar
 import pytest
 
 from hookline.core.errors import Conflict, InvalidInput
-from hookline.core.ports import MAX_PAGE, MAX_RECORD_BYTES, MAX_WRITES, Catalog, Delete, Put
+from hookline.core.ports import (
+    MAX_PAGE,
+    MAX_RECORD_BYTES,
+    MAX_RECORD_KEY_BYTES,
+    MAX_TENANT_BYTES,
+    MAX_TRANSACTION_BYTES,
+    MAX_WRITES,
+    Catalog,
+    Delete,
+    Put,
+)
 from hookline.core.records import NumberedRecord, Record
 
 
@@ -247,6 +257,68 @@ def test_a_record_that_some_store_cannot_hold_is_refused(catalog: Catalog) -> No
     with pytest.raises(InvalidInput, match="too large"):
         catalog.transact([Put(note("b")), Put(note("a", "x" * MAX_RECORD_BYTES))])
     assert keys(catalog) == []
+
+
+LONGEST = MAX_RECORD_KEY_BYTES - len("note#")
+
+
+@pytest.mark.parametrize("name", ["x" * LONGEST, "é" * (LONGEST // 2) + "x"])
+def test_the_longest_key_is_stored_and_found(catalog: Catalog, name: str) -> None:
+    catalog.put(note(name))
+
+    assert catalog.get(Note, "t", name) is not None
+    assert keys(catalog, prefix=name) == [name]
+    catalog.transact([Delete(note(name).changed(version=1))])
+    assert keys(catalog) == []
+
+
+@pytest.mark.parametrize("name", ["x" * (LONGEST + 1), "é" * (LONGEST // 2 + 1)])
+def test_a_key_that_some_store_cannot_hold_is_refused(catalog: Catalog, name: str) -> None:
+    for call in (
+        lambda: catalog.put(note(name)),
+        lambda: catalog.get(Note, "t", name),
+        lambda: catalog.delete(note(name)),
+        lambda: catalog.query(Note, "t", prefix=name),
+        lambda: catalog.query(Note, "t", after=name),
+        lambda: catalog.transact([Put(note("a")), Put(note(name))]),
+        lambda: catalog.transact([Put(note("a")), Delete(note(name))]),
+    ):
+        with pytest.raises(InvalidInput, match=r"too long a key.*at most 1024"):
+            call()
+    assert keys(catalog) == []
+
+
+def test_a_tenant_that_some_store_cannot_hold_is_refused(catalog: Catalog) -> None:
+    catalog.put(note("a", tenant="t" * MAX_TENANT_BYTES))
+
+    for call in (
+        lambda: catalog.put(note("a", tenant="t" * (MAX_TENANT_BYTES + 1))),
+        lambda: catalog.query(Note, "t" * (MAX_TENANT_BYTES + 1)),
+    ):
+        with pytest.raises(InvalidInput, match="too long a name"):
+            call()
+
+
+def test_a_key_that_is_no_text_is_refused(catalog: Catalog) -> None:
+    for call in (
+        lambda: catalog.get(Note, "t", "\ud800"),
+        lambda: catalog.query(Note, "t", prefix="\ud800"),
+    ):
+        with pytest.raises(InvalidInput, match="not text"):
+            call()
+
+
+def test_a_transaction_that_some_store_cannot_hold_is_refused(catalog: Catalog) -> None:
+    text = "x" * (MAX_RECORD_BYTES - 1000)
+    most = MAX_TRANSACTION_BYTES // MAX_RECORD_BYTES
+    writes = [Put(note(f"{index:02}", text)) for index in range(most + 1)]
+
+    with pytest.raises(InvalidInput, match=r"transaction of .* is too large"):
+        catalog.transact(writes)
+    assert keys(catalog) == []
+
+    catalog.transact(writes[:most])
+    assert len(keys(catalog)) == most
 
 
 def test_fields_of_a_newer_release_are_ignored(catalog: Catalog) -> None:

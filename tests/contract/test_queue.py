@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from hookline.core.errors import Conflict, InvalidInput, NotFound
-from hookline.core.ports import MAX_LEASES, MAX_MESSAGE_BYTES, Lease, Queue
-from hookline.core.topology import DROPS, PLAN, QUEUES, queue_spec
+from hookline.core.ports import MAX_DELAY_S, MAX_LEASES, MAX_MESSAGE_BYTES, Lease, Queue
+from hookline.core.topology import DROPS, PLAN, QUEUES, RECONCILE, queue_spec
 from tests.fakes import FakeClock
 
 LONG_S = 60
@@ -95,6 +95,35 @@ def test_a_body_that_some_queue_cannot_carry_is_refused(any_queue: Queue, clock:
     with pytest.raises(InvalidInput, match="too large"):
         any_queue.send(PLAN, [b"fine", b"x" * (MAX_MESSAGE_BYTES + 1)])
     assert everything(any_queue, clock) == []
+
+
+@pytest.mark.parametrize("delay_s", [-1, MAX_DELAY_S + 1])
+def test_a_delay_that_some_queue_cannot_make_is_refused(
+    any_queue: Queue, clock: FakeClock, delay_s: int
+) -> None:
+    with pytest.raises(InvalidInput, match="cannot be delayed"):
+        any_queue.send(PLAN, [b"x"], delay_s=delay_s)
+    assert everything(any_queue, clock) == []
+
+
+def test_the_longest_delay_is_kept(any_queue: Queue, clock: FakeClock) -> None:
+    any_queue.send(PLAN, [b"x"], delay_s=MAX_DELAY_S)
+
+    clock.advance(MAX_DELAY_S - 1)
+    assert list(any_queue.receive(PLAN, MAX_LEASES, lease_s=LONG_S)) == []
+    clock.advance(10)
+    assert bodies(everything(any_queue, clock)) == [b"x"]
+
+
+def test_a_fifo_queue_delays_by_its_own_delay_and_no_other(
+    any_queue: Queue, clock: FakeClock
+) -> None:
+    own_s = queue_spec(RECONCILE).delay_s
+    with pytest.raises(InvalidInput, match="FIFO"):
+        any_queue.send(RECONCILE, [b"x"], delay_s=own_s + 1)
+    any_queue.send(RECONCILE, [b"y"], delay_s=own_s)
+
+    assert set(bodies(everything(any_queue, clock, RECONCILE))) == {b"y"}
 
 
 def test_sending_nothing_is_nothing(any_queue: Queue) -> None:

@@ -13,6 +13,7 @@ from typing import BinaryIO, Generic, Literal, Protocol, TypeVar
 
 from hookline.core.errors import InvalidInput
 from hookline.core.records import Record
+from hookline.core.topology import QueueSpec
 
 R = TypeVar("R", bound=Record)
 T = TypeVar("T")
@@ -21,6 +22,10 @@ MAX_LEASES = 10  # SQS returns at most 10 (ReceiveMessage API)
 MAX_MESSAGE_BYTES = 256 * 1024  # the smallest limit a queue may be set to on SQS
 MAX_RECORD_BYTES = 350_000  # DynamoDB items end at 400 KB, keys and attribute names included
 MAX_WRITES = 100  # DynamoDB's TransactWriteItems
+MAX_TRANSACTION_BYTES = 4_000_000  # its items have 4 MB in all, keys and attribute names included
+MAX_RECORD_KEY_BYTES = 1024  # DynamoDB's sort keys, which are <kind>#<key>
+MAX_TENANT_BYTES = 2000  # DynamoDB's partition keys, 2048 with what comes before the tenant
+MAX_DELAY_S = 900  # SQS's SendMessage
 MAX_PAGE = 1000  # S3's ListObjectsV2
 MAX_KEY_BYTES = 1024  # S3's object keys
 MAX_NAME_BYTES = 255  # one component of a path on ext4
@@ -71,7 +76,10 @@ class Catalog(Protocol):
         ...
 
     def transact(self, writes: Sequence[Put | Delete]) -> None:
-        """All writes or none. Raise Conflict if any condition fails. At most MAX_WRITES."""
+        """All writes or none. Raise Conflict if any condition fails.
+
+        At most MAX_WRITES, and MAX_TRANSACTION_BYTES in all.
+        """
         ...
 
 
@@ -170,7 +178,10 @@ class Queue(Protocol):
     """
 
     def send(self, queue: str, bodies: Sequence[bytes], *, delay_s: int = 0) -> None:
-        """Durable when it returns. Any number of bodies; each at most MAX_MESSAGE_BYTES."""
+        """Durable when it returns. Any number of bodies; each at most MAX_MESSAGE_BYTES.
+
+        `delay_s` is at most MAX_DELAY_S. A FIFO queue takes none but its own.
+        """
         ...
 
     def receive(self, queue: str, limit: int, *, lease_s: int) -> Sequence[Lease]:
@@ -310,6 +321,39 @@ def check_limit(limit: int, most: int) -> int:
     return limit
 
 
+def check_record_key(tenant: str, kind: str, key: str) -> None:
+    """Refuse a key, or the beginning of one, that some catalog could not hold."""
+    try:
+        tenant_bytes, key_bytes = len(tenant.encode()), len(f"{kind}#{key}".encode())
+    except UnicodeEncodeError:
+        raise InvalidInput(f"The {kind} {key!r} cannot be stored: it is not text.") from None
+    if tenant_bytes > MAX_TENANT_BYTES:
+        raise InvalidInput(
+            f"The tenant {tenant[:80]!r}… has too long a name.",
+            why=f"It has {tenant_bytes} bytes; at most {MAX_TENANT_BYTES} are possible.",
+        )
+    if key_bytes > MAX_RECORD_KEY_BYTES:
+        raise InvalidInput(
+            f"The {kind} {key[:80]!r}… has too long a key.",
+            why=f"With its kind it has {key_bytes} bytes; at most {MAX_RECORD_KEY_BYTES} are "
+            "possible.",
+        )
+
+
+def check_delay(queue: QueueSpec, delay_s: int) -> None:
+    """Refuse a delay that some queue could not make."""
+    if not 0 <= delay_s <= MAX_DELAY_S:
+        raise InvalidInput(
+            f"A message cannot be delayed by {delay_s} s.",
+            why=f"Queues delay by at most {MAX_DELAY_S} s.",
+        )
+    if queue.is_fifo and delay_s not in (0, queue.delay_s):
+        raise InvalidInput(
+            f"A message to {queue.name} cannot be delayed by {delay_s} s.",
+            why=f"A FIFO queue delays its messages alike, this one by {queue.delay_s} s.",
+        )
+
+
 def check_messages(bodies: Iterable[bytes]) -> None:
     """Refuse a body that some queue could not carry."""
     for body in bodies:
@@ -327,6 +371,14 @@ def check_writes(writes: Sequence[Put | Delete]) -> None:
         raise InvalidInput(
             f"A transaction of {len(writes)} writes is impossible.",
             why=f"A transaction has 1 to {MAX_WRITES} writes.",
+        )
+    for write in writes:
+        check_record_key(write.record.tenant, write.record.kind, write.record.key)
+    size_bytes = sum(len(encoded(w.record).encode()) for w in writes if isinstance(w, Put))
+    if size_bytes > MAX_TRANSACTION_BYTES:
+        raise InvalidInput(
+            f"A transaction of {size_bytes} bytes is too large.",
+            why=f"The records of a transaction have at most {MAX_TRANSACTION_BYTES} bytes.",
         )
     keys = {(w.record.tenant, w.record.kind, w.record.key) for w in writes}
     if len(keys) != len(writes):  # DynamoDB refuses two operations on one item

@@ -13,7 +13,16 @@ from uuid import uuid4
 from hookline.adapters.aws.clients import Clients
 from hookline.adapters.aws.errors import answer_of, call, code_of
 from hookline.core.errors import Conflict, HooklineError, InvalidInput, TooManyRequests
-from hookline.core.ports import MAX_PAGE, Delete, Page, Put, check_limit, check_writes, encoded
+from hookline.core.ports import (
+    MAX_PAGE,
+    Delete,
+    Page,
+    Put,
+    check_limit,
+    check_record_key,
+    check_writes,
+    encoded,
+)
 from hookline.core.records import Record, number
 
 R = TypeVar("R", bound=Record)
@@ -57,6 +66,7 @@ class DynamoCatalog:
         self, kind: type[R], tenant: str, *, prefix: str = "", after: str = "", limit: int = 100
     ) -> Page[R]:
         check_limit(limit, MAX_PAGE)
+        check_record_key(tenant, kind.kind, after)
         if after > prefix and not after.startswith(prefix):
             return Page([])  # every key with the prefix comes before
         # DynamoDB refuses a start outside of the query; before the prefix is where it begins anyway
@@ -124,6 +134,7 @@ def leading_key(tenant: str) -> str:
 
 
 def _place(tenant: str, kind: str, key: str) -> Item:
+    check_record_key(tenant, kind, key)
     return {"pk": {"S": leading_key(tenant)}, "sk": {"S": f"{kind}#{key}"}}
 
 

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs.type_defs import MessageTypeDef, SendMessageBatchRequestEntryTypeDef
 
 ENCODING = "encoding"
-MAX_DELAY_S = 900  # SendMessage API
 
 _BATCH_ITEMS, _BATCH_BYTES = 10, 1 << 20  # SendMessageBatch API; attributes count as well
 _ATTRIBUTE_BYTES = 64

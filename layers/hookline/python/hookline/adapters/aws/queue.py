@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from hookline.adapters.aws.clients import Clients
 from hookline.adapters.aws.errors import call
-from hookline.adapters.aws.messages import ENCODING, MAX_DELAY_S, batches, lease_of
+from hookline.adapters.aws.messages import ENCODING, batches, lease_of
 from hookline.core.errors import (
     Conflict,
     HooklineError,
@@ -19,7 +19,7 @@ from hookline.core.errors import (
     NotFound,
     Unavailable,
 )
-from hookline.core.ports import MAX_LEASES, Lease, check_limit, check_messages
+from hookline.core.ports import MAX_LEASES, Lease, check_delay, check_limit, check_messages
 from hookline.core.topology import QUEUES, queue_spec
 
 if TYPE_CHECKING:
@@ -53,11 +53,7 @@ class SqsQueue:
     def send(self, queue: str, bodies: Sequence[bytes], *, delay_s: int = 0) -> None:
         url = self._url(queue)
         check_messages(bodies)
-        if not 0 <= delay_s <= MAX_DELAY_S:
-            raise InvalidInput(
-                f"A message cannot be delayed by {delay_s} s.",
-                why=f"Queues delay by at most {MAX_DELAY_S} s.",
-            )
+        check_delay(queue_spec(queue), delay_s)
         for batch in batches(bodies, delay_s=delay_s, is_fifo=url.endswith(".fifo")):
             failed = self._send(url, batch)
             if failed and self._send(url, failed):  # SQS reports these apart, so nobody retried

@@ -10,7 +10,16 @@ from typing import TypeVar
 
 from hookline.adapters.embedded.db import Database
 from hookline.core.errors import Conflict
-from hookline.core.ports import MAX_PAGE, Delete, Page, Put, check_limit, check_writes, encoded
+from hookline.core.ports import (
+    MAX_PAGE,
+    Delete,
+    Page,
+    Put,
+    check_limit,
+    check_record_key,
+    check_writes,
+    encoded,
+)
 from hookline.core.records import Record, number
 
 R = TypeVar("R", bound=Record)
@@ -47,17 +56,20 @@ class SqliteCatalog:
 
     def get(self, kind: type[R], tenant: str, key: str | int) -> R | None:
         name = number(key) if isinstance(key, int) else key
+        check_record_key(tenant, kind.kind, name)
         with self._database.read() as connection:
             row = connection.execute(_GET, (tenant, kind.kind, name)).fetchone()
         return _decoded(kind, *row) if row else None
 
     def put(self, record: R) -> R:
         body = encoded(record)
+        check_record_key(*_place(record))
         with self._database.write() as connection:
             _put(connection, record, body)
         return record.changed(version=record.version + 1)
 
     def delete(self, record: Record) -> None:
+        check_record_key(*_place(record))
         with self._database.write() as connection:
             _delete(connection, record)
 
@@ -65,6 +77,8 @@ class SqliteCatalog:
         self, kind: type[R], tenant: str, *, prefix: str = "", after: str = "", limit: int = 100
     ) -> Page[R]:
         check_limit(limit, MAX_PAGE)
+        for key in (prefix, after):
+            check_record_key(tenant, kind.kind, key)
         with self._database.read() as connection:
             found = connection.execute(_QUERY, (tenant, kind.kind, prefix, after, limit + 1))
             rows = list(takewhile(lambda row: row[0].startswith(prefix), found.fetchall()))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from random import Random
 
-from hookline.core.ports import Lease, Queue
+from hookline.core.ports import MAX_DELAY_S, Lease, Queue
+from hookline.core.topology import queue_spec
 
 _DUPLICATED = 0.2
 _DELAYED = 0.2
@@ -25,7 +26,13 @@ class ChaosQueue:
         cut = sum(self._random.random() < _DELAYED for _ in disordered)
         late, prompt = disordered[:cut], disordered[cut:]
         self._queue.send(queue, prompt, delay_s=delay_s)
-        self._queue.send(queue, late, delay_s=delay_s + self._random.randint(1, _MAX_DELAY_S))
+        self._queue.send(queue, late, delay_s=self._later_s(queue, delay_s))
+
+    def _later_s(self, queue: str, delay_s: int) -> int:
+        """More than `delay_s` by a little, where the queue can make such a delay."""
+        spec = queue_spec(queue)
+        later_s = min(delay_s + self._random.randint(1, _MAX_DELAY_S), MAX_DELAY_S)
+        return spec.delay_s if spec.is_fifo else later_s
 
     def receive(self, queue: str, limit: int, *, lease_s: int) -> Sequence[Lease]:
         leases = list(self._queue.receive(queue, limit, lease_s=lease_s))

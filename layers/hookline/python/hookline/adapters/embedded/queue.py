@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hookline.adapters.embedded.db import Database
 from hookline.core.errors import Conflict, NotFound
-from hookline.core.ports import MAX_LEASES, Lease, check_limit, check_messages
+from hookline.core.ports import MAX_LEASES, Lease, check_delay, check_limit, check_messages
 from hookline.core.topology import QUEUES, QueueSpec, queue_spec
 
 _SCHEMA = """
@@ -61,7 +61,7 @@ class SqliteQueue:
             connection.execute(_RELEASE, {"now": self._clock()})
 
     def send(self, queue: str, bodies: Sequence[bytes], *, delay_s: int = 0) -> None:
-        _known(queue)
+        check_delay(_known(queue), delay_s)
         check_messages(bodies)
         visible_at = self._clock() + delay_s
         with self._database.write() as connection:
