@@ -6,6 +6,7 @@ import sys
 
 from aws_cdk import App
 
+from hookline.core.topology import stack_name
 from stacks.observability import ObservabilityStack
 from stacks.platform import PlatformStack
 from stacks.settings import BadContext, Deployment, from_context
@@ -16,15 +17,15 @@ from stacks.tenant import TenantStack
 def build(app: App) -> Deployment:
     """Add every stack to `app`. Raise BadContext when its context cannot be deployed."""
     deployment = from_context(app.node.get_all_context())
-    begin = f"Hookline-{deployment.stage}"
-    platform = PlatformStack(app, f"{begin}-Platform", deployment=deployment)
+    stage = deployment.stage
+    platform = PlatformStack(app, stack_name(stage, "Platform"), deployment=deployment)
     for tenant in deployment.tenants:
         storage = StorageStack(
-            app, f"{begin}-Storage-{tenant}", deployment=deployment, tenant=tenant
+            app, stack_name(stage, "Storage", tenant), deployment=deployment, tenant=tenant
         )
         serving = TenantStack(
             app,
-            f"{begin}-Tenant-{tenant}",
+            stack_name(stage, "Tenant", tenant),
             deployment=deployment,
             tenant=tenant,
             platform=platform,
@@ -32,7 +33,7 @@ def build(app: App) -> Deployment:
         )
         ObservabilityStack(
             app,
-            f"{begin}-Observability-{tenant}",
+            stack_name(stage, "Observability", tenant),
             deployment=deployment,
             tenant=tenant,
             storage=storage,

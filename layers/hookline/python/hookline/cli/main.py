@@ -26,6 +26,7 @@ PLACES = {
     "batch": ("batch", "Predict whole volumes into one CSV."),
     "user": ("user", "Add and remove the people of the tenant."),
     "key": ("key", "Make and revoke API keys."),
+    "tenant": ("tenant", "List the tenants on AWS, and let their first admin in."),
 }
 SEED_NOUNS = ("model", "stream", "volume", "batch")
 SEED_ALIASES = {

@@ -81,18 +81,23 @@ def _write(path: Path, text: str) -> None:
     Path(draft).replace(path)
 
 
-def _stored(config: Config) -> Profile | None:
-    path = path_of(config)
-    profiles = _profiles(path)
-    entry = profiles.get(config.profile or DEFAULT)
+def find(config: Config, name: str) -> Profile | None:
+    """The profile of that name, if it is stored."""
+    entry = _profiles(path_of(config)).get(name)
     if entry is None:
-        if config.profile:
-            raise NotFound(
-                f"There is no profile {config.profile!r} in {path}.",
-                hint=f"Those stored: {', '.join(sorted(profiles)) or 'none'}.",
-            )
         return None
     return Profile(str(entry.get("endpoint", "")), str(entry.get("key", "")))
+
+
+def _stored(config: Config) -> Profile | None:
+    found = find(config, config.profile or DEFAULT)
+    if found is None and config.profile:
+        path = path_of(config)
+        raise NotFound(
+            f"There is no profile {config.profile!r} in {path}.",
+            hint=f"Those stored: {', '.join(sorted(_profiles(path))) or 'none'}.",
+        )
+    return found
 
 
 def _profiles(path: Path) -> dict[str, dict[str, object]]:

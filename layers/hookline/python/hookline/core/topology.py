@@ -312,6 +312,11 @@ GATEWAY_ROUTES: tuple[Route, ...] = _routes(
 PUBLIC_ROUTES: frozenset[Route] = frozenset(_routes("GET /openapi.json"))
 
 
+def stack_name(stage: str, kind: str, tenant: str = "") -> str:
+    """What CloudFormation calls a stack: `kind` is Platform, Storage, Tenant or Observability."""
+    return "-".join(filter(None, ("Hookline", stage, kind, tenant)))
+
+
 def process_kind(name: str) -> ProcessKind:
     """The process of that name; KeyError for one that is not in the table."""
     return {kind.name: kind for kind in PROCESSES}[name]

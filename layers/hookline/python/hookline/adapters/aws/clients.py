@@ -13,6 +13,7 @@ from botocore.config import Config
 from botocore.session import Session
 
 if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_ecs import ECSClient
     from mypy_boto3_logs import CloudWatchLogsClient
@@ -42,6 +43,16 @@ class Clients:
     def __init__(self, session: Session | None = None) -> None:
         self._given = session
         self._lock = threading.RLock()  # sessions are not safe in threads, clients are
+
+    @property
+    def region(self) -> str:
+        """Where they call; "" when nobody said."""
+        return self._session.get_config_variable("region") or ""
+
+    @cached_property
+    def cloudformation(self) -> CloudFormationClient:
+        client: CloudFormationClient = self._make("cloudformation", _CONFIG)
+        return client
 
     @cached_property
     def dynamodb(self) -> DynamoDBClient:
