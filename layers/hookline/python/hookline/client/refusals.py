@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -29,6 +30,15 @@ BY_STATUS: dict[int, type[HooklineError]] = {
     )
 }
 
+TOO_MANY, BUSY = 429, 503
+HINTS = {
+    401: "Check the key: `hookline config` says where the one that is sent comes from.",
+    403: "Check the key: `hookline config` says where the one that is sent comes from.",
+    413: "API Gateway takes 10 MB. Upload larger files to a volume and predict it as a batch.",
+}
+MAX_SAID_CHARS = 200
+_XML_MESSAGE = re.compile(r"<Message>([^<]+)</Message>")
+
 T = TypeVar("T", bound=View)
 
 
@@ -40,10 +50,16 @@ class Refusal:
     retry_after_s: float | None = None
 
 
-def refusal(response: httpx2.Response) -> Refusal:
-    """Why the server refused, and whether asking again is safe: after a 429 or a 503."""
-    error = _error(response)
-    return Refusal(error, _retry_after_s(response) if response.status_code in {429, 503} else None)
+def refusal(response: httpx2.Response, *, is_repeatable: bool = True) -> Refusal:
+    """Why the server refused, and whether asking again is safe: after a 429 or a 503.
+
+    What is not repeatable may be sent again after a 503 of our own, which has not begun with it.
+    What stands in front of the server says 503 as well when it stops to wait for the answer.
+    """
+    is_ours, error = _error(response)
+    status = response.status_code
+    is_safe = status == TOO_MANY or (status == BUSY and (is_repeatable or is_ours))
+    return Refusal(error, _retry_after_s(response) if is_safe else None)
 
 
 def _retry_after_s(response: httpx2.Response) -> float:
@@ -53,15 +69,14 @@ def _retry_after_s(response: httpx2.Response) -> float:
         return 0.0
 
 
-def _error(response: httpx2.Response) -> HooklineError:
-    """The error a response stands for: the API's own problem, or the nearest by its status."""
-    members = _problem(response)
-    if members.get("code") in errors.BY_CODE:
-        error = errors.from_problem(members)
-    else:
-        kind = BY_STATUS.get(response.status_code, HooklineError)
-        what = members.get("title") or f"{response.url.host} answered {response.status_code}."
-        error = kind(str(what), why=str(members.get("detail", "")))
+def _error(response: httpx2.Response) -> tuple[bool, HooklineError]:
+    """The error a response stands for, and whether it is the API's own problem.
+
+    Otherwise it is the nearest by its status, in the words of whoever answered.
+    """
+    members = _members(response)
+    is_ours = members.get("code") in errors.BY_CODE
+    error = errors.from_problem(members) if is_ours else _foreign(response, members)
     if error.status >= 500 and members.get("request_id"):  # noqa: PLR2004 - the server's own faults
         request = members["request_id"]
         error.why = (
@@ -69,10 +84,30 @@ def _error(response: httpx2.Response) -> HooklineError:
             if error.why
             else (f"Request {request}.")
         )
-    return error
+    return is_ours, error
 
 
-def _problem(response: httpx2.Response) -> dict[str, Any]:
+def _foreign(response: httpx2.Response, members: dict[str, Any]) -> HooklineError:
+    status = response.status_code
+    said = _said(response, members)
+    told = f"{status}: {said.rstrip('.')}" if said else f"{status}"
+    what = members.get("title") or f"{response.url.host} answered {told}."
+    kind = BY_STATUS.get(status, HooklineError)
+    return kind(str(what), why=str(members.get("detail", "")), hint=HINTS.get(status, ""))
+
+
+def _said(response: httpx2.Response, members: dict[str, Any]) -> str:
+    """The message of API Gateway, of S3 or of the load balancer, as far as it is a sentence."""
+    said = str(members.get("message", ""))
+    kind = response.headers.get("Content-Type", "").partition(";")[0]
+    if kind.endswith("/xml") and (found := _XML_MESSAGE.search(response.text)):
+        said = found[1]
+    elif kind == "text/plain":
+        said = response.text
+    return "".join(char for char in said.strip() if char.isprintable())[:MAX_SAID_CHARS]
+
+
+def _members(response: httpx2.Response) -> dict[str, Any]:
     try:
         members = msgspec.json.decode(response.content)
     except msgspec.DecodeError:

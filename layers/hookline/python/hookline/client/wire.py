@@ -178,7 +178,9 @@ class Wire:
             failed = self._ours(error)
             was_never_sent = isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout)
             return failed if is_repeatable or was_never_sent else Refusal(failed.error)
-        return response if response.is_success else refusal(response)
+        if response.is_success:
+            return response
+        return refusal(response, is_repeatable=is_repeatable)
 
     def _ours(self, error: Exception) -> Refusal:
         """The transport's error as ours; safe to repeat where a new connection may help."""
