@@ -12,6 +12,7 @@ from typing import Any
 from stacks.devices import CPU, DEVICES, INF1, INF1_REASON, INF1_REGIONS
 
 PREFIX = "hookline:"
+_QUOTA = 'a number, or a mapping such as {"default": 10, "acme": 50}'
 KEYS = {
     "tenant": "one tenant, instead of hookline:tenants",
     "hookline:tenants": "the tenants, a list",
@@ -22,9 +23,12 @@ KEYS = {
     "hookline:linked-buckets": "the buckets that a tenant's volumes may link to, by tenant",
     "hookline:alarm-topic": "the ARN of the SNS topic that alarms go to",
     "hookline:permissions-boundary": "the name of a managed policy that limits every role",
-    "hookline:requests-per-s": "what a tenant's API takes, 500 unless it is said",
+    "hookline:requests-per-s": f"the requests that a tenant's API takes, 500 by default; {_QUOTA}",
+    "hookline:max-workers": f"the batch workers that a tenant may have, 20 by default; {_QUOTA}",
+    "hookline:max-gateways": f"the gateways that a tenant may have, 10 by default; {_QUOTA}",
 }
 STAGES = ("dev", "prod")
+LEAST_GATEWAYS = {"dev": 1, "prod": 2}
 
 _OF_CDK = ("@aws-cdk", "aws:", "aws-cdk:", "cdk-migrate", "cli-")
 _TENANT = re.compile(r"[a-z][a-z0-9]{1,19}")
@@ -32,6 +36,7 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _ROLE_NAME = re.compile(r"[\w+=,.@/-]{1,128}")
 _TOPIC = re.compile(r"arn:aws[\w-]*:sns:[\w-]+:\d{12}:[\w-]+(\.fifo)?")
 _DEVICE = "{device}"
+_DEFAULT = "default"  # in a mapping of quotas: of every tenant without its own
 _MAX_PRIORITY = 50_000  # of a listener's rules
 
 
@@ -40,17 +45,29 @@ class BadContext(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Quotas:
+    """What a tenant may have at once."""
+
+    requests_per_s: int
+    max_workers: int
+    max_gateways: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
-    """`images` has one image per device that there is to be. An empty text means: not given."""
+    """`images` has one image per device that there is to be; `quotas` is by tenant.
+
+    An empty text means: not given.
+    """
 
     tenants: tuple[str, ...]
     images: Mapping[str, str]
+    quotas: Mapping[str, Quotas]
     stage: str = "dev"
     region: str = ""
     linked_buckets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     alarm_topic: str = ""
     permissions_boundary: str = ""
-    requests_per_s: int = 500
 
     @property
     def is_prod(self) -> bool:
@@ -63,15 +80,16 @@ def from_context(context: Mapping[str, Any]) -> Deployment:
     _refuse_unknown(context)
     tenants = _tenants(context)
     region = str(context.get("hookline:region", ""))
+    stage = _stage(str(context.get("hookline:stage", "dev")))
     return Deployment(
         tenants=tenants,
         images=_images(context, region),
-        stage=_stage(str(context.get("hookline:stage", "dev"))),
+        quotas=_quotas(context, tenants, LEAST_GATEWAYS[stage]),
+        stage=stage,
         region=region,
-        linked_buckets=_linked_buckets(context.get("hookline:linked-buckets", {}), tenants),
+        linked_buckets=_linked_buckets(_parsed(context, "hookline:linked-buckets", {}), tenants),
         alarm_topic=_matching(context, "hookline:alarm-topic", _TOPIC),
         permissions_boundary=_matching(context, "hookline:permissions-boundary", _ROLE_NAME),
-        requests_per_s=_rate(context.get("hookline:requests-per-s", 500)),
     )
 
 
@@ -192,11 +210,37 @@ def _matching(context: Mapping[str, Any], key: str, pattern: re.Pattern[str]) ->
     return value
 
 
-def _rate(value: object) -> int:
+def _quotas(
+    context: Mapping[str, Any], tenants: tuple[str, ...], least_gateways: int
+) -> dict[str, Quotas]:
+    rates = _quota(context, "hookline:requests-per-s", tenants, 500, range(1, 100_001))
+    workers = _quota(context, "hookline:max-workers", tenants, 20, range(1, 1001))
+    gateways = _quota(context, "hookline:max-gateways", tenants, 10, range(least_gateways, 1001))
+    return {
+        name: Quotas(
+            requests_per_s=rates[name], max_workers=workers[name], max_gateways=gateways[name]
+        )
+        for name in tenants
+    }
+
+
+def _quota(
+    context: Mapping[str, Any], key: str, tenants: tuple[str, ...], default: int, allowed: range
+) -> dict[str, int]:
+    """The number of each tenant: its own, else the mapping's default, else ours."""
+    given = _parsed(context, key, default)
+    by_name = given if isinstance(given, dict) else {_DEFAULT: given}
+    numbers = {_tenant(name): _number(key, one, allowed) for name, one in by_name.items()}
+    return {name: numbers.get(name, numbers.get(_DEFAULT, default)) for name in tenants}
+
+
+def _number(key: str, value: object, allowed: range) -> int:
     text = str(value)
-    if not text.isdecimal() or int(text) < 1:
-        raise BadContext(f"hookline:requests-per-s cannot be {text!r}. It is a number above 0.")
-    return int(text)
+    if text.isascii() and text.isdecimal() and int(text) in allowed:
+        return int(text)
+    raise BadContext(
+        f"{key} cannot be {value!r}. It is {KEYS[key]}, of {allowed[0]} to {allowed[-1]}."
+    )
 
 
 def _parsed(context: Mapping[str, Any], key: str, default: object) -> Any:

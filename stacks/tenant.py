@@ -22,7 +22,7 @@ from stacks.deploying import log_retention, stack_options
 from stacks.devices import CPU, MACHINES
 from stacks.grants import TENANT_TAG, Fleet, Resources, statements
 from stacks.platform import PlatformStack
-from stacks.settings import Deployment
+from stacks.settings import LEAST_GATEWAYS, Deployment
 from stacks.storage import StorageStack
 from stacks.wildcards import acknowledge_rights
 
@@ -48,6 +48,7 @@ class TenantStack(Stack):
         Tags.of(self).add("hookline:stage", deployment.stage)
         Tags.of(self).add(TENANT_TAG, tenant)
         self._deployment, self._tenant = deployment, tenant
+        self._quotas = deployment.quotas[tenant]
         self._platform, self._storage = platform, storage
         self._resources = Resources(
             tenant=tenant,
@@ -73,7 +74,8 @@ class TenantStack(Stack):
             tenant=self._tenant,
             platform=self._platform,
             definition=self._service_definition("gateway", GATEWAY_SIZE),
-            least_tasks=2 if self._deployment.is_prod else 1,
+            least_tasks=LEAST_GATEWAYS[self._deployment.stage],
+            most_tasks=self._quotas.max_gateways,
         )
         self.workers = WorkerService(
             self,
@@ -81,6 +83,7 @@ class TenantStack(Stack):
             platform=self._platform,
             definition=self._service_definition("worker", WORKER_SIZE),
             shards=self._storage.queues["shards"],
+            most_tasks=self._quotas.max_workers,
         )
         self.replica_group = ec2.SecurityGroup(
             self,
@@ -185,7 +188,7 @@ class TenantStack(Stack):
             functions={name: function.handler for name, function in self.functions.items()},
             listener=self._platform.listener,
             link=self._platform.link,
-            requests_per_s=self._deployment.requests_per_s,
+            requests_per_s=self._quotas.requests_per_s,
             retention=log_retention(self._deployment),
         )
         self.api = made.api

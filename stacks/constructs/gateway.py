@@ -13,7 +13,6 @@ from stacks.constructs.tasks import CONTAINER, PORT
 from stacks.platform import PlatformStack
 from stacks.settings import rule_priority
 
-MAX_TASKS = 10
 CPU_PERCENT = 60
 
 
@@ -28,6 +27,7 @@ class GatewayService(Construct):
         platform: PlatformStack,
         definition: ecs.FargateTaskDefinition,
         least_tasks: int,
+        most_tasks: int,
     ) -> None:
         super().__init__(scope, "Gateway")
         self.security_group = ec2.SecurityGroup(
@@ -57,7 +57,7 @@ class GatewayService(Construct):
             target_groups=[self.targets],
         )
         scaling = self.service.auto_scale_task_count(
-            min_capacity=least_tasks, max_capacity=MAX_TASKS
+            min_capacity=least_tasks, max_capacity=most_tasks
         )
         scaling.scale_on_cpu_utilization("Load", target_utilization_percent=CPU_PERCENT)
 

@@ -13,7 +13,7 @@ from constructs import Construct
 from stacks.platform import PlatformStack
 
 SHARDS_PER_TASK = 8
-TASKS = (0, 1, 2, 5, 10, 20)  # the counts that are chosen from
+COUNTS = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500)  # those that are chosen from, below the most
 _MINUTE = Duration.minutes(1)
 
 
@@ -28,6 +28,7 @@ class WorkerService(Construct):
         platform: PlatformStack,
         definition: ecs.FargateTaskDefinition,
         shards: sqs.IQueue,
+        most_tasks: int,
     ) -> None:
         super().__init__(scope, "Workers")
         group = ec2.SecurityGroup(
@@ -46,12 +47,12 @@ class WorkerService(Construct):
             propagate_tags=ecs.PropagatedTagSource.SERVICE,
             enable_ecs_managed_tags=True,
         )
-        count = self.service.auto_scale_task_count(min_capacity=0, max_capacity=TASKS[-1])
+        count = self.service.auto_scale_task_count(min_capacity=0, max_capacity=most_tasks)
         count.scale_on_metric(
             "Backlog",
             metric=backlog(shards),
             adjustment_type=scaling.AdjustmentType.EXACT_CAPACITY,
-            scaling_steps=steps(),
+            scaling_steps=steps(most_tasks),
             cooldown=_MINUTE,
             evaluation_periods=1,
         )
@@ -74,14 +75,15 @@ def backlog(queue: sqs.IQueue) -> cloudwatch.MathExpression:
     )
 
 
-def steps() -> list[scaling.ScalingInterval]:
+def steps(most_tasks: int) -> list[scaling.ScalingInterval]:
     """So many tasks that none has more than SHARDS_PER_TASK, as far as there are tasks.
 
     There are two alarms, below and above a limit, and both are on at the limit itself. No backlog
     is ever there: it is whole, and limits are halfway.
     """
-    limits = [count * SHARDS_PER_TASK + 0.5 for count in TASKS]  # where the count is too small
-    bounds = zip(TASKS[1:], limits, limits[1:], strict=False)
+    counts = [*(count for count in COUNTS if count < most_tasks), most_tasks]
+    limits = [count * SHARDS_PER_TASK + 0.5 for count in counts]  # where the count is too small
+    bounds = zip(counts[1:], limits, limits[1:], strict=False)
     busy = [
         scaling.ScalingInterval(change=tasks, lower=lower, upper=upper)
         for tasks, lower, upper in bounds

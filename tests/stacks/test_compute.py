@@ -170,6 +170,59 @@ def test_nothing_but_the_reconciler_scales_the_services_of_streams(tenant: Templ
     assert sorted(name[:7] for name in targets) == ["Gateway", "Workers"]
 
 
+@pytest.fixture(scope="module")
+def limited(synthesize: Synthesize) -> dict[str, Template]:
+    """Two tenants with quotas of their own."""
+    return synthesize(
+        **{
+            "hookline:tenants": ["acme", "globex"],
+            "hookline:requests-per-s": {"acme": 7},
+            "hookline:max-workers": {"acme": 1, "default": 300},
+            "hookline:max-gateways": {"default": 2, "globex": 3},
+        }
+    )
+
+
+def test_each_tenant_has_its_own_quotas(limited: dict[str, Template]) -> None:
+    found = {
+        name: (requests(limited[name]), most(limited[name], "Workers"), most(limited[name], "Gate"))
+        for name in ("Tenant-acme", "Tenant-globex")
+    }
+    assert found == {"Tenant-acme": (7, 1, 2), "Tenant-globex": (500, 300, 3)}
+
+
+@pytest.mark.parametrize(
+    ("name", "shards", "tasks"),
+    [
+        ("acme", 0, 0),
+        ("acme", 1, 1),
+        ("acme", 9, 1),
+        ("acme", 100_000, 1),
+        ("globex", 161, 50),
+        ("globex", 1600, 200),
+        ("globex", 1601, 300),
+        ("globex", 100_000, 300),
+    ],
+)
+def test_workers_never_exceed_the_quota(
+    limited: dict[str, Template], name: str, shards: int, tasks: int
+) -> None:
+    assert tasks_for(limited[f"Tenant-{name}"], shards) == tasks
+
+
+def requests(tenant: Template) -> int:
+    (stage,) = tenant.of_type("AWS::ApiGatewayV2::Stage").values()
+    limit = stage["DefaultRouteSettings"]
+    assert limit["ThrottlingBurstLimit"] == 2 * limit["ThrottlingRateLimit"]
+    return int(limit["ThrottlingRateLimit"])
+
+
+def most(tenant: Template, service: str) -> int:
+    targets = tenant.of_type("AWS::ApplicationAutoScaling::ScalableTarget")
+    (found,) = [one for name, one in targets.items() if name.startswith(service)]
+    return int(found["MaxCapacity"])
+
+
 def test_held_shards_keep_their_workers(tenant: Template) -> None:
     for alarm in tenant.of_type("AWS::CloudWatch::Alarm").values():
         names = {

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from stacks.settings import BadContext, Deployment, from_context, rule_priority
+from stacks.settings import BadContext, Deployment, Quotas, from_context, rule_priority
 
 IMAGE = "r.example/hookline:1-{device}"
 
@@ -118,6 +118,14 @@ def test_inf1_takes_a_region_that_has_it() -> None:
         ("hookline:permissions-boundary", "two words"),
         ("hookline:requests-per-s", "0"),
         ("hookline:requests-per-s", "many"),
+        ("hookline:requests-per-s", ["500"]),
+        ("hookline:requests-per-s", {"acme": 1.5}),
+        ("hookline:requests-per-s", "²"),
+        ("hookline:max-workers", 0),
+        ("hookline:max-workers", 1001),
+        ("hookline:max-workers", {"acme": True}),
+        ("hookline:max-gateways", {"default": -1}),
+        ("hookline:max-gateways", '{"acme"'),
         ("hookline:linked-buckets", ["photos"]),
         ("hookline:linked-buckets", {"acme": "photos"}),
         ("hookline:linked-buckets", {"acme": ["*"]}),
@@ -125,3 +133,34 @@ def test_inf1_takes_a_region_that_has_it() -> None:
 )
 def test_a_bad_value_is_refused(key: str, value: object) -> None:
     assert key in refusal(**{key: value}) or repr(value["acme"]) in refusal(**{key: value})  # type: ignore[index]  # the mappings
+
+
+def test_a_quota_is_one_number_or_one_for_each_tenant() -> None:
+    both = {"hookline:tenants": ["acme", "globex"], "hookline:image": IMAGE}
+    usual = Quotas(requests_per_s=500, max_workers=20, max_gateways=10)
+    assert from_context(both).quotas == {"acme": usual, "globex": usual}
+
+    for rates in ({"acme": 9, "default": "70"}, '{"acme": 9, "default": 70}'):
+        found = from_context(both | {"hookline:requests-per-s": rates, "hookline:max-workers": "5"})
+        assert found.quotas == {
+            "acme": Quotas(requests_per_s=9, max_workers=5, max_gateways=10),
+            "globex": Quotas(requests_per_s=70, max_workers=5, max_gateways=10),
+        }
+
+
+def test_a_bad_quota_says_what_may_be_given() -> None:
+    told = refusal(**{"hookline:max-workers": {"acme": "lots"}})
+    assert "hookline:max-workers cannot be 'lots'" in told
+    assert 'a number, or a mapping such as {"default": 10, "acme": 50}, of 1 to 1000.' in told
+    assert "'a-b' cannot be a tenant" in refusal(**{"hookline:max-workers": {"a-b": 1}})
+
+
+def test_prod_has_no_single_gateway() -> None:
+    one = {"hookline:max-gateways": 1}
+    assert deployment(**one).quotas["acme"].max_gateways == 1
+    assert "of 2 to 1000" in refusal(**one, **{"hookline:stage": "prod"})
+
+
+def test_linked_buckets_may_come_from_the_command_line() -> None:
+    given = {"hookline:linked-buckets": '{"acme": ["photos"]}'}
+    assert deployment(**given).linked_buckets == {"acme": ("photos",)}
