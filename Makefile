@@ -54,6 +54,7 @@ lint: $(VENV)/.dev  ## Style, types and architecture
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/hadolint containers/runtime/Dockerfile.*
 
 fix: $(VENV)/.dev  ## Mend what can be mended without thinking
 	$(BIN)/ruff check --fix $(SOURCES)
@@ -79,7 +80,7 @@ docs: $(VENV)/.dev  ## Build the documentation into site/
 bench: $(VENV)/.dev  ## Measure, side by side, and write bench/results/
 	$(BIN)/python -m bench
 
-lock: $(BIN)/uv  ## Write requirements/*.lock and the Lambda layer's anew
+lock: $(BIN)/uv  ## Write every lock anew: the package's, the Lambda layer's, the images'
 	$(BIN)/uv pip compile --quiet --system-certs --universal --generate-hashes --no-header \
 	  --no-annotate --python-version 3.11 pyproject.toml -o requirements/run.lock
 	$(BIN)/uv pip compile --quiet --system-certs --universal --generate-hashes --no-header \
@@ -87,6 +88,7 @@ lock: $(BIN)/uv  ## Write requirements/*.lock and the Lambda layer's anew
 	$(BIN)/uv pip compile --quiet --system-certs $(LAMBDA) --generate-hashes --no-header \
 	  --no-annotate --constraint requirements/run.lock layers/hookline/requirements.in \
 	  -o layers/hookline/requirements.txt
+	containers/runtime/lock
 
 clean:  ## Remove what was built, the virtual environment included
 	rm -rf $(VENV) node_modules cdk.out site dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
