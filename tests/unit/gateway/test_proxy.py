@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hookline.core.errors import HooklineError, Unauthenticated
-from hookline.gateway.proxy import MAX_IN_FLIGHT_PER_REPLICA, Gateway
+from hookline.gateway.proxy import MAX_IN_FLIGHT_PER_REPLICA, Gateway, PredictCall
 from hookline.gateway.routing import Destination, RoutingTable
 from hookline.gateway.upstream import Upstream
 from tests.unit.gateway.replicas import ok, replica
@@ -194,5 +194,38 @@ def test_bodies_in_flight_are_bounded_in_bytes(tmp_path: Path) -> None:
             await third.call(gateway)
             assert third.status == 200
             gateway.close()
+
+    asyncio.run(go())
+
+
+@pytest.mark.parametrize(
+    ("path", "call"),
+    [
+        ("/predict", PredictCall()),
+        ("/streams/23/predict", PredictCall(stream_id=23)),
+        ("/predictions/ab12", PredictCall(token="ab12")),
+        ("/streams/x/predict", None),
+        ("/streams/12345678901/predict", None),
+        ("/streams/\u0663/predict", None),
+        ("/predictions/a/b", None),
+        ("/predictions/", None),
+        ("/predict/", None),
+        ("/ping", None),
+    ],
+)
+def test_a_predict_call_is_known_by_its_path(path: str, call: PredictCall | None) -> None:
+    assert PredictCall.of(path) == call
+
+
+def test_another_path_is_left_alone_and_another_method_refused() -> None:
+    async def go() -> None:
+        caller, gateway = Caller(), Gateway(Table(Destination("acme", 7, ())))
+        scope: dict[str, Any] = {"type": "http", "headers": [], "method": "GET", "path": "/ping"}
+
+        assert not await gateway.answer(scope, caller.receive, caller.send, "r1")
+        assert not caller.sent
+        assert await gateway.answer(scope | {"path": "/predict"}, caller.receive, caller.send, "r1")
+        assert caller.status == 405
+        assert (b"allow", b"POST") in caller.sent[0]["headers"]
 
     asyncio.run(go())

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from hookline.core.errors import HooklineError, NotReady, Overloaded, Unauthenticated
+from hookline.core.errors import (
+    HooklineError,
+    MethodNotAllowed,
+    NotReady,
+    Overloaded,
+    Unauthenticated,
+)
+from hookline.core.topology import GATEWAY_ROUTES
 from hookline.gateway.budget import Budget
 from hookline.gateway.routing import Destination, RoutingTable
 from hookline.gateway.upstream import NotSent, Response, Upstream
@@ -29,8 +38,31 @@ T = TypeVar("T")
 MAX_BODY_BYTES = 64 * 1024 * 1024
 MAX_HELD_BYTES = 512 * 1024 * 1024
 MAX_IN_FLIGHT_PER_REPLICA = 512
+_PARTS = {"{stream_id}": r"(?P<stream_id>[0-9]{1,10})", "{token}": "(?P<token>[^/]+)"}
+_PATHS = [
+    re.compile("/".join(_PARTS.get(part, part) for part in route.path.split("/")))
+    for route in GATEWAY_ROUTES
+]
 _FORWARDED = frozenset({b"content-type", b"accept", b"x-request-timeout-ms"})
 _RETURNED = frozenset({b"content-type", b"retry-after"})
+
+
+@dataclass(frozen=True, slots=True)
+class PredictCall:
+    """What the path of a predict call says."""
+
+    token: str = ""
+    stream_id: int | None = None
+
+    @classmethod
+    def of(cls, path: str) -> PredictCall | None:
+        """None for a path that is not one of GATEWAY_ROUTES."""
+        for pattern in _PATHS:
+            if found := pattern.fullmatch(path):
+                said = found.groupdict()
+                stream_id = said.get("stream_id")
+                return cls(said.get("token", ""), int(stream_id) if stream_id else None)
+        return None
 
 
 class Gateway:
@@ -39,6 +71,23 @@ class Gateway:
     def __init__(self, table: RoutingTable, max_held_bytes: int = MAX_HELD_BYTES) -> None:
         self._table, self._budget = table, Budget(max_held_bytes)
         self._upstreams: dict[str, Upstream] = {}
+
+    async def answer(self, scope: Scope, receive: Receive, send: Send, request: str) -> bool:
+        """Answer a request to one of GATEWAY_ROUTES; False for others, which are left alone."""
+        path, method = scope["path"], scope["method"]
+        call = PredictCall.of(path)
+        if call is None:
+            return False
+        if method != "POST":
+            error = MethodNotAllowed(
+                f"{path} does not take {method[:16]}.", hint="Post the bytes to predict."
+            )
+            await respond_problem(send, error, request, headers=[(b"allow", b"POST")])
+            return True
+        await self.predict(
+            scope, receive, send, request=request, token=call.token, stream_id=call.stream_id
+        )
+        return True
 
     async def predict(
         self,

@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from hookline.core.errors import BadRequest, Forbidden, HooklineError, MethodNotAllowed
+from hookline.core.errors import BadRequest, Forbidden
 from hookline.gateway.proxy import Gateway
 from hookline.local.blob_routes import BlobRoutes
 from hookline.local.control_routes import ControlRoutes
 from hookline.runtime.asgi import (
-    ClientGone,
     Receive,
     Scope,
     Send,
+    at_the_edge,
     header,
     request_id,
     respond_json,
-    respond_problem,
 )
 
-log = logging.getLogger(__name__)
-
-_PREDICT = re.compile(
-    r"/predict|/streams/(?P<stream_id>\d{1,10})/predict|/predictions/(?P<token>[^/]+)"
-)
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]", "::1"})
 _LOCAL_HOST = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:[0-9]{1,5})?", re.IGNORECASE)
 
@@ -59,38 +52,15 @@ class App:
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = request_id(scope)
-        try:
-            self._check_host(header(scope, b"host"))
-            self._check_origin(header(scope, b"origin"))
-            await self._route(scope, receive, send, request)
-        except ClientGone:
-            log.info("client_gone", extra={"request_id": request})
-        except HooklineError as error:
-            await respond_problem(send, error, request)
-        except Exception:  # the edge around a request
-            log.exception("request_failed", extra={"request_id": request})
-            unknown = HooklineError("Internal error.", hint="Ask for help with the request_id.")
-            await respond_problem(send, unknown, request)
+        await at_the_edge(self._route(scope, receive, send, request), send, request)
 
     async def _route(self, scope: Scope, receive: Receive, send: Send, request: str) -> None:
+        self._check_host(header(scope, b"host"))
+        self._check_origin(header(scope, b"origin"))
+        if await self.gateway.answer(scope, receive, send, request):
+            return
         path, method = scope["path"], scope["method"]
-        predict = _PREDICT.fullmatch(path)
-        if predict and method != "POST":
-            error = MethodNotAllowed(
-                f"{path} does not take {method[:16]}.", hint="Post the bytes to predict."
-            )
-            await respond_problem(send, error, request, headers=[(b"allow", b"POST")])
-        elif predict:
-            stream_id = predict["stream_id"]
-            await self.gateway.predict(
-                scope,
-                receive,
-                send,
-                request=request,
-                token=predict["token"] or "",
-                stream_id=int(stream_id) if stream_id else None,
-            )
-        elif path.startswith("/blobs/"):
+        if path.startswith("/blobs/"):
             await self.blobs.answer(scope, receive, send, request)
         elif (method, path) == ("GET", "/ping"):
             await respond_json(send, 200, {"status": "ok"})

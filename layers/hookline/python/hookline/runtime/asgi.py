@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import re
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
 from hookline.core.errors import DeadlineExceeded, HooklineError, TooLarge, problem
+
+log = logging.getLogger(__name__)
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -89,6 +92,20 @@ async def until_gone(receive: Receive) -> None:
     """Return when the caller closes the connection. Call it once the body has been read."""
     while (await receive())["type"] != "http.disconnect":
         continue
+
+
+async def at_the_edge(answer: Awaitable[None], send: Send, request: str) -> None:
+    """Await `answer`; what it raises becomes a problem, or a line where nobody waits for one."""
+    try:
+        await answer
+    except ClientGone:
+        log.info("client_gone", extra={"request_id": request})
+    except HooklineError as error:
+        await respond_problem(send, error, request)
+    except Exception:  # the edge around a request
+        log.exception("request_failed", extra={"request_id": request})
+        unknown = HooklineError("Internal error.", hint="Ask for help with the request_id.")
+        await respond_problem(send, unknown, request)
 
 
 def _too_large(limit_bytes: int) -> TooLarge:

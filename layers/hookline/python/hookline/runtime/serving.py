@@ -15,7 +15,7 @@ import math
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -43,7 +43,7 @@ _BACKLOG = 2048
 _LONGEST_SOCKET_PATH = 107  # sun_path of unix(7), less its final NUL
 
 
-class _Server(uvicorn.Server):
+class Server(uvicorn.Server):
     """uvicorn without its own signal handlers, which end the process by the signal."""
 
     @contextlib.contextmanager
@@ -110,7 +110,7 @@ class _Serving:
         self._spec, self._on_ready, self._listener = spec, on_ready, listener
         self._url = _url(listener)
         self._application = Application(spec.server)
-        self._server = _Server(_uvicorn_config(self._application, spec.server))
+        self._server = Server(server_config(self._application, spec.server.drain_s))
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="pipeline")
         self._stop = asyncio.Event()
 
@@ -204,7 +204,8 @@ def _url(listener: socket.socket) -> str:
     return f"http://{host}:{address[1]}"
 
 
-def _uvicorn_config(application: Application, spec: ServerSpec) -> uvicorn.Config:
+def server_config(application: Callable[..., Awaitable[None]], drain_s: float) -> uvicorn.Config:
+    """How every server of ours serves a socket that it is given."""
     return uvicorn.Config(
         application,
         interface="asgi3",
@@ -217,7 +218,7 @@ def _uvicorn_config(application: Application, spec: ServerSpec) -> uvicorn.Confi
         proxy_headers=False,
         backlog=_BACKLOG,
         timeout_keep_alive=_KEEP_ALIVE_S,
-        timeout_graceful_shutdown=max(1, math.ceil(spec.drain_s)),
+        timeout_graceful_shutdown=max(1, math.ceil(drain_s)),
     )
 
 
