@@ -55,7 +55,7 @@ class Fleet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resources:
-    """What belongs to a tenant. `fleet` is None for processes, which cannot start others."""
+    """What belongs to a tenant. `fleet` is None for whoever has nothing to do with it."""
 
     tenant: str
     table: dynamodb.ITable
@@ -149,14 +149,16 @@ def _fleet(grants: Sequence[Grant], resources: Resources) -> Iterator[iam.Policy
     if not grants:
         return
     if resources.fleet is None:
-        raise ValueError("Only functions have a fleet.")
+        raise ValueError("There are grants of the fleet, and no fleet.")
     verbs = frozenset[str]().union(*(grant.verbs for grant in grants))
     # `<tenant>--` begins the names of the services of its groups: see adapters/aws/services.py.
     services = _ecs_arn(resources, "service", f"{resources.tenant}--*")
     if verbs & {"ensure", "remove"}:
         yield from _changes(resources.fleet, services, verbs)
     if "observe" in verbs:
-        yield from _observations(resources, resources.fleet, services)
+        yield from _observations(resources.fleet, services)
+    if verbs & {"observe", "find"}:
+        yield _described(resources)
     if verbs & {"observe", "logs"}:
         yield from _logs(resources.fleet, verbs)
 
@@ -180,14 +182,16 @@ def _changes(fleet: Fleet, services: str, verbs: frozenset[str]) -> Iterator[iam
         yield iam.PolicyStatement(actions=["ecs:DeleteService"], resources=[services])
 
 
-def _observations(
-    resources: Resources, fleet: Fleet, services: str
-) -> Iterator[iam.PolicyStatement]:
+def _observations(fleet: Fleet, services: str) -> Iterator[iam.PolicyStatement]:
     yield iam.PolicyStatement(actions=["ecs:DescribeServices"], resources=[services])
     yield _listed(fleet, "ecs:ListServices", "ecs:ListTasks")
-    yield iam.PolicyStatement(
+
+
+def _described(resources: Resources) -> iam.PolicyStatement:
+    """Tasks have random names, and the tags of their services."""
+    return iam.PolicyStatement(
         actions=["ecs:DescribeTasks"],
-        resources=[_ecs_arn(resources, "task", "*")],  # their names are random
+        resources=[_ecs_arn(resources, "task", "*")],
         conditions={"StringEquals": {f"aws:ResourceTag/{TENANT_TAG}": resources.tenant}},
     )
 

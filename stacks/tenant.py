@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from aws_cdk import CfnOutput, Fn, RemovalPolicy, Stack, Tags
@@ -102,8 +103,9 @@ class TenantStack(Stack):
         )
 
     def _role(self, kind: str, grants: tuple[Grant, ...]) -> iam.Role:
-        role = self.tasks.role(kind, statements(grants, self._resources))
-        acknowledge_rights(role, grants, self._resources)
+        resources = self._reaching(grants)
+        role = self.tasks.role(kind, statements(grants, resources))
+        acknowledge_rights(role, grants, resources)
         return role
 
     def _streams(self) -> None:
@@ -131,14 +133,14 @@ class TenantStack(Stack):
         self.functions = {function.name: self._function(function, runs) for function in FUNCTIONS}
 
     def _function(self, function: Function, runs: Runs) -> ControlFunction:
-        has_fleet = any(grant.port == "fleet" for grant in function.grants)
-        resources = replace(self._resources, fleet=self._fleet()) if has_fleet else self._resources
+        passed = [self.stream_role.role_arn, self.tasks.execution_role.role_arn]
+        resources = self._reaching(function.grants, passed)
         made = ControlFunction(
             self,
             function,
             runs=runs,
             environment=self._environment(function.grants)
-            | (self._fleet_environment() if has_fleet else {}),
+            | (self._fleet_environment() if resources.fleet else {}),
             rights=statements(function.grants, resources),
         )
         acknowledge_rights(made, function.grants, resources)
@@ -146,14 +148,18 @@ class TenantStack(Stack):
             made.on_fleet_change(self._platform.cluster.cluster_arn, f"{self._tenant}--")
         return made
 
-    def _fleet(self) -> Fleet:
-        return Fleet(
+    def _reaching(self, grants: tuple[Grant, ...], passed: Sequence[str] = ()) -> Resources:
+        """The tenant's resources, with the fleet for who has grants of it."""
+        if not any(grant.port == "fleet" for grant in grants):
+            return self._resources
+        fleet = Fleet(
             stack=self._platform,
             cluster_arn=self._platform.cluster.cluster_arn,
             cluster_name=self._platform.cluster.cluster_name,
             log_group_arn=self.log_group.log_group_arn,
-            passed_role_arns=[self.stream_role.role_arn, self.tasks.execution_role.role_arn],
+            passed_role_arns=passed,
         )
+        return replace(self._resources, fleet=fleet)
 
     def _environment(self, grants: tuple[Grant, ...]) -> dict[str, str]:
         """The settings of adapters/aws/settings.py; of queues, those that are used."""

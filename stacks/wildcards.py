@@ -39,11 +39,13 @@ def _stars(grants: Sequence[Grant], resources: Resources) -> Iterator[tuple[str,
 def _of_fleet(grant: Grant, resources: Resources) -> Iterator[tuple[str, str]]:
     if resources.fleet is None:
         return
-    yield _LISTS, "*"
+    if grant.verbs & {"observe", "logs"}:
+        yield _LISTS, "*"
     cluster = _exported(resources.fleet.stack, resources.fleet.cluster_name)
     begin = "arn:<AWS::Partition>:ecs:<AWS::Region>:<AWS::AccountId>"
-    if grant.verbs - {"logs"}:
+    if grant.verbs & {"ensure", "observe", "remove"}:
         yield _SERVICES, f"{begin}:service/{cluster}/{resources.tenant}--*"
+    if grant.verbs & {"observe", "find"}:
         yield _TASKS, f"{begin}:task/{cluster}/*"
 
 

@@ -127,7 +127,8 @@ def test_only_the_reconciler_starts_and_ends_processes(templates: Templates) -> 
 def test_what_runs_user_code_can_change_nothing_but_a_jobs_own_files(templates: Templates) -> None:
     tenant = templates["Tenant-acme"]
     stream = {action for one in tenant.rights_of("TasksStreamRole") for action in one.actions}
-    assert stream == {"dynamodb:GetItem", "s3:GetObject", "s3:ListBucket"}
+    reads = {"dynamodb:GetItem", "s3:GetObject", "s3:ListBucket"}
+    assert stream == reads | {"ecs:DescribeTasks"}
     worker = [one for one in tenant.rights_of("TasksWorkerRole") if "s3:PutObject" in one.actions]
     assert [resource.partition("/")[2] for one in worker for resource in one.resources] == [
         "acme/jobs/*"

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from hookline.adapters.aws.settings import NAMES, from_environment
+from hookline.adapters.aws.settings import NAMES, ProcessSettings, from_environment
 from hookline.core.errors import BadRequest
 from hookline.core.records import PLATFORM
 
@@ -32,6 +34,25 @@ def test_a_task_is_told_of_its_stores_and_of_no_cluster() -> None:
     assert (settings.tenant, settings.fleet) == (PLATFORM, None)
 
 
+def test_a_process_listens_where_the_load_balancer_asks_unless_told_otherwise() -> None:
+    process = from_environment(TASK).process
+
+    assert (process.host, process.port) == ("0.0.0.0", 8080)
+    assert (process.sandbox, process.trace_hooks, process.workers) == ("auto", False, 0)
+
+
+def test_a_process_is_told_how_to_run_as_on_one_machine() -> None:
+    given = {"HOME": "/h", "HOST": "127.0.0.2", "PORT": "0", "SANDBOX": "on"}
+    more = {"TRACE_HOOKS": "1", "WORKERS": "3"}
+    process = from_environment(
+        TASK | {f"HOOKLINE_{name}": value for name, value in (given | more).items()}
+    ).process
+
+    assert process == ProcessSettings(
+        home=Path("/h"), host="127.0.0.2", port=0, sandbox="on", trace_hooks=True, workers=3
+    )
+
+
 def test_a_function_is_told_of_the_cluster_as_well() -> None:
     fleet = from_environment(FUNCTION).fleet
 
@@ -55,8 +76,8 @@ def test_what_is_missing_is_named(name: str) -> None:
 
 
 def test_what_is_unknown_is_named_with_what_is_known() -> None:
-    with pytest.raises(BadRequest, match=r"HOOKLINE_HOME is not a setting.*HOOKLINE_BUCKET"):
-        from_environment(TASK | {"HOOKLINE_HOME": "/x"})
+    with pytest.raises(BadRequest, match=r"HOOKLINE_CHAOS is not a setting.*HOOKLINE_BUCKET"):
+        from_environment(TASK | {"HOOKLINE_CHAOS": "7"})
 
 
 @pytest.mark.parametrize(
@@ -64,6 +85,7 @@ def test_what_is_unknown_is_named_with_what_is_known() -> None:
     [
         *[("TABLE", ""), ("QUEUES", "x"), ("QUEUES", "[]"), ("QUEUES", '{"plan": 1}')],
         *[("SUBNETS", "a,,b"), ("SUBNETS", ""), ("LOG_LEVEL", "LOUD")],
+        *[("PORT", "x"), ("SANDBOX", "maybe"), ("TRACE_HOOKS", "yes"), ("WORKERS", "-1")],
     ],
 )
 def test_a_bad_value_is_named_with_what_is_allowed(name: str, value: str) -> None:
@@ -74,4 +96,5 @@ def test_a_bad_value_is_named_with_what_is_allowed(name: str, value: str) -> Non
 def test_the_names_are_those_that_are_parsed() -> None:
     given = {name.removeprefix("HOOKLINE_").lower() for name in FUNCTION if name != "PATH"}
 
-    assert given | {"log_level"} == set(NAMES)
+    of_process = {"home", "host", "port", "sandbox", "trace_hooks", "workers"}
+    assert given | of_process | {"log_level"} == set(NAMES)

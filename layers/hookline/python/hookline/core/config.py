@@ -59,7 +59,10 @@ def _choice(*allowed: str) -> Callable[[str], str]:
     return parse
 
 
-_PARSERS: dict[str, tuple[Callable[[str], object], str]] = {
+Parsers = Mapping[str, tuple[Callable[[str], object], str]]
+"""What makes a setting of its text, and what is allowed, in words; by its name."""
+
+PARSERS: dict[str, tuple[Callable[[str], object], str]] = {
     "home": (lambda text: Path(text).expanduser().absolute(), "a folder"),
     "endpoint": (str, "a URL such as http://127.0.0.1:8700"),
     "profile": (str, "the name of a profile"),
@@ -92,12 +95,12 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Config:
 
 
 def _parsed(name: str, value: str) -> object:
-    if name not in _PARSERS:
-        known = ", ".join(PREFIX + field.upper() for field in sorted(_PARSERS))
+    if name not in PARSERS:
+        known = ", ".join(PREFIX + field.upper() for field in sorted(PARSERS))
         raise BadRequest(
             f"{PREFIX}{name.upper()} is not a setting.", why=f"The settings are {known}."
         )
-    parse, allowed = _PARSERS[name]
+    parse, allowed = PARSERS[name]
     try:
         return parse(value)
     except ValueError:
@@ -107,4 +110,4 @@ def _parsed(name: str, value: str) -> object:
         ) from None
 
 
-NAMES: tuple[str, ...] = tuple(field.name for field in fields(Config) if field.name in _PARSERS)
+NAMES: tuple[str, ...] = tuple(field.name for field in fields(Config) if field.name in PARSERS)

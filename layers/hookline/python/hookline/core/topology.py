@@ -46,7 +46,7 @@ class Grant:
     - blobs: what follows the tenant in their keys; read (and whether one is there), list, write,
       abort (what is written piece by piece), delete
     - queue: its name; send, receive, depth
-    - fleet: nowhere; ensure, observe, remove, logs
+    - fleet: nowhere; ensure, observe, remove, logs, find (the group of the process that asks)
     - linked: the volumes of others; read
     """
 
@@ -288,7 +288,11 @@ PROCESSES: tuple[ProcessKind, ...] = (
     ProcessKind(
         "stream",
         _grants(
-            "catalog own: get", "blobs uploads: read", "blobs volumes: read list", "linked: read"
+            "catalog own: get",
+            "blobs uploads: read",
+            "blobs volumes: read list",
+            "linked: read",
+            "fleet: find",
         ),
     ),
     ProcessKind(

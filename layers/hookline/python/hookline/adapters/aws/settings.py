@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from tempfile import gettempdir
 
-from hookline.core.config import PREFIX
+from hookline.core.config import PARSERS, PREFIX, Parsers
 from hookline.core.errors import BadRequest
 from hookline.core.records import PLATFORM
+
+PORT = 8080  # what the image listens on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +39,22 @@ class FleetSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessSettings:
+    """How a process in a container runs. Functions make nothing of it.
+
+    `home` is a folder of its own, for what is fetched. `workers` are the shards that a worker has
+    in hand at once, 0 for one per CPU of the task.
+    """
+
+    home: Path = field(default_factory=lambda: Path(gettempdir()) / "hookline")
+    host: str = "0.0.0.0"
+    port: int = PORT
+    sandbox: str = "auto"
+    trace_hooks: bool = False
+    workers: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AwsSettings:
     """All settings. `tenant` is the one that the process serves, PLATFORM when it serves all.
 
@@ -47,6 +67,7 @@ class AwsSettings:
     tenant: str = PLATFORM
     log_level: str = "INFO"
     fleet: FleetSettings | None = None
+    process: ProcessSettings = field(default_factory=ProcessSettings)
 
 
 def _text(value: str) -> str:
@@ -72,15 +93,14 @@ def _level(value: str) -> str:
     return value
 
 
-_Parsers = dict[str, tuple[Callable[[str], object], str]]
-_EVERYWHERE: _Parsers = {
+_EVERYWHERE: Parsers = {
     "bucket": (_text, "the name of a bucket"),
     "log_level": (_level, "DEBUG, INFO, WARNING or ERROR"),
     "queues": (_mapping, 'JSON such as {"plan": "https://sqs…"}'),
     "table": (_text, "the name of a table"),
     "tenant": (_text, "the name of a tenant"),
 }
-_OF_FLEET: _Parsers = {
+_OF_FLEET: Parsers = {
     "capacity_providers": (_mapping, 'JSON such as {"cpu": "FARGATE"}'),
     "cluster": (_text, "the name or ARN of a cluster"),
     "log_group": (_text, "the name of a log group"),
@@ -89,8 +109,10 @@ _OF_FLEET: _Parsers = {
     "subnets": (_texts, "subnets, separated by commas"),
     "task_definitions": (_mapping, 'JSON such as {"stream-cpu": "arn:aws:ecs:…"}'),
 }
+_OF_PROCESS: Parsers = {one.name: PARSERS[one.name] for one in fields(ProcessSettings)}
+_ALL: Parsers = {**_EVERYWHERE, **_OF_FLEET, **_OF_PROCESS}
 _OPTIONAL = frozenset({"capacity_providers", "log_level", "tenant"})
-NAMES = tuple(sorted(_EVERYWHERE | _OF_FLEET))
+NAMES = tuple(sorted(_ALL))
 
 
 def from_environment(environ: Mapping[str, str] = os.environ) -> AwsSettings:
@@ -106,17 +128,18 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> AwsSettings:
     if of_fleet:
         _require(_OF_FLEET, of_fleet)
         values["fleet"] = FleetSettings(**of_fleet)  # type: ignore[arg-type]  # parsed above
+    of_process = {name: values.pop(name) for name in _OF_PROCESS if name in values}
+    values["process"] = ProcessSettings(**of_process)  # type: ignore[arg-type]  # parsed above
     return AwsSettings(**values)  # type: ignore[arg-type]  # parsed above
 
 
 def _parsed(name: str, value: str) -> object:
-    parsers = _EVERYWHERE | _OF_FLEET
-    if name not in parsers:
+    if name not in _ALL:
         known = ", ".join(PREFIX + known.upper() for known in NAMES)
         raise BadRequest(
             f"{PREFIX}{name.upper()} is not a setting.", why=f"The settings on AWS are {known}."
         )
-    parse, allowed = parsers[name]
+    parse, allowed = _ALL[name]
     try:
         return parse(value)
     except ValueError:
@@ -125,7 +148,7 @@ def _parsed(name: str, value: str) -> object:
         ) from None
 
 
-def _require(parsers: _Parsers, values: Mapping[str, object]) -> None:
+def _require(parsers: Parsers, values: Mapping[str, object]) -> None:
     for name in parsers:
         if name not in values and name not in _OPTIONAL:
             raise BadRequest(

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hookline.adapters.aws.settings import PORT
 from hookline.core import endings
 from hookline.core.errors import HookCrashed, Unavailable
 from hookline.core.ports import Failure, GroupState, Process
 
 if TYPE_CHECKING:
     from mypy_boto3_ecs.type_defs import ServiceTypeDef, TaskTypeDef
-
-PORT = 8080  # what the image listens on
 
 _STARTING = frozenset({"PROVISIONING", "PENDING", "ACTIVATING"})
 _EXITED = frozenset({"STOPPED", "DELETED"})
