@@ -84,6 +84,16 @@ def test_a_group_grows_and_shrinks_by_its_newest(fleet: Fleet) -> None:
     assert running(fleet) == oldest
 
 
+def test_a_group_may_have_no_process_and_come_back(fleet: Fleet) -> None:
+    fleet.ensure(group(count=2))
+    until(lambda: len(running(fleet)) == 2)
+    fleet.ensure(group(count=0))
+    until(lambda: list(fleet.observe("t", "stream-1")) == [])
+    fleet.ensure(group())
+
+    until(lambda: len(running(fleet)) == 1)
+
+
 def test_observe_selects_by_tenant_and_group(fleet: Fleet) -> None:
     for tenant, name in [("t", "a"), ("t", "b"), ("u", "a")]:
         fleet.ensure(group(tenant=tenant, name=name))

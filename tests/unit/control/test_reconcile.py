@@ -8,9 +8,10 @@ import pytest
 
 from hookline.control import reconcile
 from hookline.control.desired import IDLE_S, WORKERS
+from hookline.control.scaling import DOWN_S
 from hookline.core.errors import InvalidInput, TooManyRequests, Unavailable
 from hookline.core.ports import Failure, Group, Ports
-from hookline.core.records import PLATFORM, Credential, Replica, Stream
+from hookline.core.records import PLATFORM, Credential, Demand, Load, Replica, Stream, number
 from hookline.core.secrets import digest
 from hookline.core.topology import PLAN, RECONCILE, SHARDS
 from tests.fakes import FakeClock, FakeFleet
@@ -339,14 +340,61 @@ def test_a_fleet_that_fails_gets_the_message_again(plane: Plane) -> None:
     assert answer == {"batchItemFailures": [{"itemIdentifier": "m1"}]}
 
 
+def told(plane: Plane, in_flight: float, waiting: int = 0) -> None:
+    """A gateway tells its load of stream 1."""
+    known = plane.ports.catalog.get(Load, "a", f"{number(1)}/g")
+    load = Load(
+        tenant="a",
+        stream_id=1,
+        gateway_id="g",
+        in_flight=in_flight,
+        waiting=waiting,
+        updated_at=plane.ports.clock(),
+        version=known.version if known else 0,
+    )
+    plane.ports.catalog.put(load)
+
+
+def test_replicas_follow_the_load_from_none_to_the_most_and_back(
+    plane: Plane, fleet: FakeFleet, clock: FakeClock
+) -> None:
+    running(plane, fleet, min_replicas=0, max_replicas=3)
+    counts = []
+    for load in (0, 20, 100):
+        told(plane, load)
+        about_stream(plane)
+        counts.append(fleet.groups["a", "stream-1"].count)
+    clock.advance(DOWN_S)
+    plane.handler("reconcile")(SCHEDULE, None)
+    shown = plane.shown("/v1/streams/1")
+    counts.append(fleet.groups["a", "stream-1"].count)
+    told(plane, 0, waiting=2)
+    about_stream(plane)
+    counts.append(fleet.groups["a", "stream-1"].count)
+
+    assert counts == [1, 3, 3, 0, 1]
+    assert (shown["status"], shown["replicas"], shown["ready_replicas"]) == ("Running", 0, 0)
+
+
+def test_a_stream_that_leaves_takes_its_load_with_it(plane: Plane, fleet: FakeFleet) -> None:
+    running(plane, fleet, min_replicas=0, max_replicas=3)
+    told(plane, 20)
+    about_stream(plane)
+    plane("DELETE", "/v1/streams/1")
+    about_stream(plane)
+
+    for kind in (Load, Demand):
+        assert list(plane.ports.catalog.query(kind, "a").items) == []
+
+
 def test_the_fleet_is_asked_once_for_all_streams_that_are_settled(
     plane: Plane, fleet: FakeFleet
 ) -> None:
     for _ in range(5):
         deployed(plane, model_id=1 if fleet.groups else 0)
         plane.handler("reconcile")(SCHEDULE, None)
-    for number in range(1, 6):
-        fleet.become("a", f"stream-{number}", "ready")
+    for stream_id in range(1, 6):
+        fleet.become("a", f"stream-{stream_id}", "ready")
     plane.handler("reconcile")(SCHEDULE, None)
     assert len(replicas(plane.ports)) == 5
     fleet.looks = 0

@@ -51,6 +51,9 @@ def test_a_deployment_answers_at_once_with_a_token(plane: Plane) -> None:
         "gpus": 0,
         "replicas": 2,
         "ready_replicas": 0,
+        "min_replicas": 2,
+        "max_replicas": 2,
+        "target_in_flight": 8,
         "failure": None,
         "created_at": "2023-11-14T22:13:20Z",
         "updated_at": "2023-11-14T22:13:20Z",
@@ -75,6 +78,25 @@ def test_a_token_is_not_stored(plane: Plane) -> None:
         for tenant in ("a", PLATFORM):
             for record in plane.ports.catalog.query(kind, tenant).items:
                 assert token not in record.model_dump_json()
+
+
+@pytest.mark.parametrize(
+    ("fields", "shown"),
+    [
+        ({}, (1, 1, 1)),
+        ({"min_replicas": 0}, (0, 1, 1)),
+        ({"max_replicas": 4}, (1, 4, 1)),
+        ({"min_replicas": 2}, (2, 2, 2)),
+        ({"min_replicas": 2, "max_replicas": 4}, (2, 4, 2)),
+    ],
+)
+def test_limits_of_replicas_fill_each_other_in(
+    plane: Plane, fields: dict[str, int], shown: tuple[int, ...]
+) -> None:
+    stream = deployed(plane, **fields)
+
+    names = ("min_replicas", "max_replicas", "replicas")
+    assert tuple(stream[name] for name in names) == shown
 
 
 def test_ready_replicas_are_counted(plane: Plane) -> None:
@@ -175,6 +197,10 @@ def test_half_a_bundle_is_refused(plane: Plane, bundle: dict[str, Any]) -> None:
         ({"formatter": "classification", "formatter_args": {"label": True}}, "labels"),
         ({"formatter": "classification", "formatter_args": {"index": 1}}, "true or false"),
         ({"replicas": 0}, "replicas"),
+        ({"min_replicas": 2, "max_replicas": 1}, "max_replicas"),
+        ({"max_replicas": 0}, "max_replicas"),
+        ({"replicas": 2, "max_replicas": 3}, "either"),
+        ({"target_in_flight": 0}, "target_in_flight"),
         ({"replicas": 33}, "replicas"),
         ({"gpus": 9}, "gpus"),
         ({"gpus": -1}, "gpus"),

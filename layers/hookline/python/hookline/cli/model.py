@@ -8,7 +8,15 @@ import click
 
 from hookline.cli import exits
 from hookline.cli.command import Group
-from hookline.cli.options import ID, serving, with_output, with_serving, with_wait
+from hookline.cli.options import (
+    ID,
+    scale,
+    serving,
+    with_output,
+    with_scale,
+    with_serving,
+    with_wait,
+)
 from hookline.cli.preparing import preparation, whole_numbers, with_model_options
 from hookline.cli.progress import progress
 from hookline.cli.shell import Shell, pass_shell
@@ -103,11 +111,12 @@ def delete(shell: Shell, /, model_id: int) -> None:
     examples=(
         "hookline model deploy 2 --wait",
         """hookline model deploy 2 -f hooks.zip --formatter classification -a '{"num_preds": 3}'""",
+        "hookline model deploy 2 --min 0 --max 4",
     ),
 )
 @click.argument("model_id", type=ID)
 @with_serving
-@click.option("--replicas", type=click.IntRange(min=1), metavar="N", help="Processes that answer.")
+@with_scale
 @with_wait
 @with_output
 @pass_shell
@@ -115,7 +124,6 @@ def deploy(
     shell: Shell,
     /,
     model_id: int,
-    replicas: int | None,
     *,
     is_waiting: bool,
     timeout_s: float,
@@ -129,8 +137,9 @@ def deploy(
 
     from hookline.cli.waiting import wait_for_stream  # noqa: PLC0415 - help needs none
 
+    wanted = scale(given)
     with shell.client() as cloud:
-        deployed = cloud.deploy(model_id, replicas=replicas, **serving(given))
+        deployed = cloud.deploy(model_id, **wanted, **serving(given))
         if not is_waiting:
             shell.show(deployed, DEPLOYED)
             return

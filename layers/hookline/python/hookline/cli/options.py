@@ -12,7 +12,7 @@ import click
 from hookline.cli.shell import output_option
 
 if TYPE_CHECKING:
-    from hookline.client.client import Serving
+    from hookline.client.client import Scale, Serving
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -71,6 +71,22 @@ def with_serving(function: F) -> F:
     return function
 
 
+def with_scale(function: F) -> F:
+    """Add the options that say how many replicas there are; `scale` reads them."""
+    for option in reversed(_SCALE):
+        function = option(function)
+    return function
+
+
+def scale(values: dict[str, Any]) -> Scale:
+    """Take what those options say out of `values`, without those that were not given."""
+    found = {name: values.pop(name) for name in SCALE_NAMES}
+    given = {name: value for name, value in found.items() if value is not None}
+    if "replicas" in given and given.keys() & {"min_replicas", "max_replicas"}:
+        raise click.UsageError("Give either --replicas, or --min and --max.")
+    return given  # type: ignore[return-value]  # the options are named after its fields
+
+
 def with_formatter(function: F) -> F:
     """Add --formatter and --formatter-args."""
     for option in reversed(_FORMATTER):
@@ -117,6 +133,32 @@ def _bundle(text: str) -> Path | int:
     )
 
 
+SCALE_NAMES = ("replicas", "min_replicas", "max_replicas", "target_in_flight")
+_SCALE = (
+    click.option(
+        "--replicas", type=click.IntRange(min=1), metavar="N", help="Processes that answer, always."
+    ),
+    click.option(
+        "--min",
+        "min_replicas",
+        type=click.IntRange(min=0),
+        metavar="N",
+        help="The fewest of them; with 0 they all end after 5 minutes without a request.",
+    ),
+    click.option(
+        "--max",
+        "max_replicas",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="The most of them; between both, as many as the load takes.",
+    ),
+    click.option(
+        "--target-in-flight",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Requests that each is to have in flight; 8 unless given.",
+    ),
+)
 _FORMATTER = (
     click.option(
         "--formatter", type=click.Choice(("raw", "classification")), help="How answers look."

@@ -16,7 +16,17 @@ from hookline.cli.shell import Shell, pass_shell
 if TYPE_CHECKING:
     from hookline import Client
 
-LISTED = ("id", "model_id", "status", "formatter", "ready_replicas", "created_at")
+LISTED = (
+    "id",
+    "model_id",
+    "status",
+    "formatter",
+    "ready_replicas",
+    "replicas",
+    "min_replicas",
+    "max_replicas",
+    "created_at",
+)
 FOLLOW_S = 0.5
 
 

@@ -40,6 +40,19 @@ class Serving(TypedDict, total=False):
     gpus: int
 
 
+class Scale(TypedDict, total=False):
+    """How many replicas a stream has: always `replicas`, or from the least to the most of them."""
+
+    replicas: int
+    min_replicas: int
+    max_replicas: int
+    target_in_flight: int
+
+
+class Deployment(Scale, Serving):
+    """How a stream is to answer, and with how many replicas."""
+
+
 class Client:
     """A hookline cloud.
 
@@ -126,17 +139,16 @@ class Client:
         """Forget a model. Raise Conflict while a stream, a job or a trigger uses it."""
         self._wire.delete(f"/v1/models/{model_id}")
 
-    def deploy(
-        self, model_id: int, *, replicas: int | None = None, **serving: Unpack[Serving]
-    ) -> views.Deployed:
+    def deploy(self, model_id: int, **options: Unpack[Deployment]) -> views.Deployed:
         """Start a stream of a model. Keep the token: it is shown here alone.
+
+        It always has `replicas`, or from `min_replicas` to `max_replicas` of them, so that each has
+        about `target_in_flight` requests in flight; with a least of 0 it may have none.
 
         >>> cloud.deploy(2, bundle="hooks/", formatter="classification").presigned_token
         '8e517a6e…'
         """
-        body = {"model_id": model_id} | self._serving(serving)
-        if replicas is not None:
-            body["replicas"] = replicas
+        body = {"model_id": model_id} | self._serving(options)
         return self._wire.call("POST", "/v1/streams", views.Deployed, body=body)
 
     def streams(self) -> Iterator[views.Stream]:

@@ -84,6 +84,9 @@ class Stream(View, frozen=True, kw_only=True):
     gpus: int = 0
     replicas: int = 1
     ready_replicas: int = 0
+    min_replicas: int = 1
+    max_replicas: int = 1
+    target_in_flight: int = 0
     failure: Failure | None = None
     created_at: str = ""
     updated_at: str = ""

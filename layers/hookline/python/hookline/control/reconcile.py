@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from hookline.control import credentials, outbox, overdue
 from hookline.control.app import Handler
@@ -25,11 +26,14 @@ from hookline.control.desired import (
     plan_stream,
     plan_workers,
 )
+from hookline.control.scaling import plan_scale
 from hookline.core.errors import Conflict, HooklineError, InvalidInput, Unavailable
 from hookline.core.ports import Group, Ports, Process
 from hookline.core.records import (
     PLATFORM,
+    Demand,
     Failure,
+    Load,
     Replica,
     Stream,
     Tenant,
@@ -40,11 +44,13 @@ from hookline.core.topology import PLAN, RECONCILE, SHARDS
 
 log = logging.getLogger(__name__)
 
-ROUNDS = 3  # an action may make the next one possible at once
+ROUNDS = 4  # an action may make the next one possible at once
 LOOK_AGAIN_S = 1
 
 Target = tuple[str, int] | None
 """Tenant and id of a stream; None means everything."""
+
+S = TypeVar("S", Replica, Load, Demand)
 
 Fleet = dict[tuple[str, str], list[Process]]
 """The processes of each tenant and group."""
@@ -102,13 +108,13 @@ def everything(ports: Ports, workers: int) -> None:
     has ended. What fails for one stream is raised after the others have had their turn.
     """
     outbox.sweep(ports)
-    known = list(_known(ports))
+    known = [known for tenant in every(ports, Tenant, PLATFORM) for known in _known(ports, tenant)]
     fleet = _by_group(ports.fleet.observe())
     the_workers(ports, workers, fleet.get((PLATFORM, WORKERS), []))
     failures: list[HooklineError] = []
-    for stream, replicas in known:
+    for one in known:
         try:
-            _settle(ports, stream, replicas, fleet)
+            _settle(ports, one, fleet)
         except HooklineError as error:
             failures.append(error)
     _remove_strays(ports, fleet)
@@ -116,23 +122,38 @@ def everything(ports: Ports, workers: int) -> None:
         raise failures[0]
 
 
-def _known(ports: Ports) -> Iterator[tuple[Stream, list[Replica]]]:
-    """Every stream that may need something, and what is published of it."""
-    for tenant in every(ports, Tenant, PLATFORM):
-        overdue.sweep(ports, tenant.name)
-        streams = [s for s in every(ports, Stream, tenant.name) if s.status != "Undeployed"]
-        published: dict[int, list[Replica]] = {}
-        for replica in every(ports, Replica, tenant.name):
-            published.setdefault(replica.stream_id, []).append(replica)
-        for stream in streams:
-            yield stream, published.get(stream.id, [])
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What the catalog has about a stream."""
+
+    stream: Stream
+    replicas: Sequence[Replica]
+    demand: Demand | None
+    loads: Sequence[Load]
+
+    def plan(self, processes: Sequence[Process], now: float) -> list[Action]:
+        """What it needs now. `processes` are those of its group."""
+        stream, scaling = plan_scale(self.stream, self.demand, self.loads, now)
+        return [*scaling, *plan_stream(stream, processes, self.replicas, now)]
 
 
-def _settle(ports: Ports, stream: Stream, replicas: list[Replica], fleet: Fleet) -> None:
-    """Do what a stream needs by what was seen; look at it anew if that was something."""
-    processes = fleet.get((stream.tenant, stream.group), [])
-    if plan_stream(stream, processes, replicas, ports.clock()):
-        one_stream(ports, stream.tenant, stream.id)
+def _known(ports: Ports, tenant: Tenant) -> Iterator[_Known]:
+    """Every stream of a tenant that may need something."""
+    overdue.sweep(ports, tenant.name)
+    streams = [s for s in every(ports, Stream, tenant.name) if s.status != "Undeployed"]
+    replicas = _by_stream(every(ports, Replica, tenant.name))
+    loads = _by_stream(every(ports, Load, tenant.name))
+    demands = _by_stream(every(ports, Demand, tenant.name))
+    for one in streams:
+        demand = next(iter(demands.get(one.id, ())), None)
+        yield _Known(one, replicas.get(one.id, ()), demand, loads.get(one.id, ()))
+
+
+def _by_stream(records: Iterable[S]) -> dict[int, list[S]]:
+    found: dict[int, list[S]] = {}
+    for record in records:
+        found.setdefault(record.stream_id, []).append(record)
+    return found
 
 
 def _by_group(processes: Iterable[Process]) -> Fleet:
@@ -142,22 +163,43 @@ def _by_group(processes: Iterable[Process]) -> Fleet:
     return found
 
 
+def _settle(ports: Ports, known: _Known, fleet: Fleet) -> None:
+    """Do what a stream needs by what was seen; look at it anew if that may not have been all."""
+    stream = known.stream
+    actions = known.plan(fleet.get((stream.tenant, stream.group), []), ports.clock())
+    _apply(ports, actions)
+    if any(isinstance(action, Ensure | Remove) or _is_of_stream(action) for action in actions):
+        one_stream(ports, stream.tenant, stream.id)
+
+
+def _is_of_stream(action: Action) -> bool:
+    return isinstance(action, Store) and isinstance(action.record, Stream)
+
+
 def one_stream(ports: Ports, tenant: str, stream_id: int) -> bool:
     """Do what one stream needs, and return whether it is to be looked at again soon."""
     is_on_its_way = False
     for _ in range(ROUNDS):
-        stream = ports.catalog.get(Stream, tenant, stream_id)
-        if stream is None:
+        known = _about(ports, tenant, stream_id)
+        if known is None:
             return False
-        is_on_its_way = stream.status in ("Deploying", "Undeploying")
-        replicas = list(every(ports, Replica, tenant, f"{number(stream_id)}/"))
-        processes = ports.fleet.observe(tenant, stream.group)
-        actions = plan_stream(stream, processes, replicas, ports.clock())
+        is_on_its_way = known.stream.status in ("Deploying", "Undeploying")
+        actions = known.plan(ports.fleet.observe(tenant, known.stream.group), ports.clock())
         if not actions:
             break
         if not _apply(ports, actions):
             return True
     return is_on_its_way
+
+
+def _about(ports: Ports, tenant: str, stream_id: int) -> _Known | None:
+    stream = ports.catalog.get(Stream, tenant, stream_id)
+    if stream is None:
+        return None
+    prefix = f"{number(stream_id)}/"
+    replicas = list(every(ports, Replica, tenant, prefix))
+    loads = list(every(ports, Load, tenant, prefix))
+    return _Known(stream, replicas, ports.catalog.get(Demand, tenant, stream_id), loads)
 
 
 def the_workers(ports: Ports, count: int, processes: Sequence[Process]) -> None:

@@ -17,7 +17,7 @@ from hookline.control.transactions import Write, commit
 from hookline.control.uses import kept
 from hookline.core.errors import Conflict
 from hookline.core.ports import Ports, Put
-from hookline.core.records import Model, Replica, Stream, number
+from hookline.core.records import TARGET_IN_FLIGHT, Model, Replica, Stream, number
 from hookline.core.requests import NewStream
 from hookline.core.secrets import new_token, redacted
 from hookline.core.topology import RECONCILE
@@ -45,6 +45,7 @@ def deploy(call: Calling, body: NewStream) -> Response[DeployedView]:
     """Deploy a model. The token is shown this once; a repeated request gets one more."""
     checked = serving.checked(call, call.find(Model, body.model_id), body)
     token, now = new_token(), call.now()
+    least, most = body.bounds()
 
     def plan(stream_id: int) -> tuple[Stream, list[Write]]:
         stream = Stream(
@@ -52,7 +53,10 @@ def deploy(call: Calling, body: NewStream) -> Response[DeployedView]:
             id=stream_id,
             model_id=body.model_id,
             serving=checked,
-            replicas=body.replicas,
+            replicas=max(1, least),  # also of one that may have none: to see that it works
+            min_replicas=least,
+            max_replicas=most,
+            target_in_flight=body.target_in_flight or TARGET_IN_FLIGHT,
             created_at=now,
             updated_at=now,
         )

@@ -12,9 +12,11 @@ from abc import abstractmethod
 from hashlib import sha256 as digest_of
 from typing import Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 _STREAM_GROUP = re.compile(r"stream-([1-9][0-9]{0,9})")
+TARGET_IN_FLIGHT = 8  # one batch being predicted and the next one arriving
+LOAD_RENEW_S = 10.0  # how often a gateway says that a load goes on
 PLATFORM = "_"  # the tenant of records that are found before the tenant is known
 
 ModelStatus = Literal["Ready", "Failed"]
@@ -165,21 +167,41 @@ class Serving(Value):
 
 
 class Stream(NumberedRecord):
-    """One deployment of a model that answers requests."""
+    """One deployment of a model that answers requests.
+
+    `replicas` is how many it is to have now; the reconciler moves it between the least and the most
+    so that each has about `target_in_flight` requests in flight. Given alone, it is fixed.
+    """
 
     kind: ClassVar[str] = "stream"
     model_id: int
     serving: Serving
     replicas: int = 1
+    min_replicas: int = 1
+    max_replicas: int = 1
+    target_in_flight: int = TARGET_IN_FLIGHT
     status: StreamStatus = "Deploying"
     failure: Failure | None = None
     created_at: float
     updated_at: float
 
+    @model_validator(mode="before")
+    @classmethod
+    def _is_fixed_unless_told(cls, fields: Any) -> Any:
+        if isinstance(fields, dict) and "replicas" in fields and "max_replicas" not in fields:
+            count = fields["replicas"]
+            return {"min_replicas": count, "max_replicas": count, **fields}
+        return fields
+
     @property
     def group(self) -> str:
         """The name of its processes in the fleet."""
         return f"stream-{self.id}"
+
+    @property
+    def is_elastic(self) -> bool:
+        """Whether the number of its replicas follows its load."""
+        return self.min_replicas < self.max_replicas
 
 
 class Replica(Record):
@@ -194,6 +216,43 @@ class Replica(Record):
     @property
     def key(self) -> str:
         return f"{number(self.stream_id)}/{self.process_id}"
+
+
+class Load(Record):
+    """What a gateway has in hand for a stream: a lease, renewed while there is any.
+
+    `in_flight` is the highest mean over a short interval since it was written before.
+    """
+
+    kind: ClassVar[str] = "load"
+    stream_id: int
+    gateway_id: str
+    in_flight: float
+    waiting: int = 0
+    updated_at: float
+
+    @property
+    def key(self) -> str:
+        return f"{number(self.stream_id)}/{self.gateway_id}"
+
+
+class Needed(Value):
+    """How many replicas a stream's load took at a time."""
+
+    at: float
+    replicas: int
+
+
+class Demand(Record):
+    """What a stream has needed of late: later entries need fewer replicas than earlier ones."""
+
+    kind: ClassVar[str] = "demand"
+    stream_id: int
+    recent: tuple[Needed, ...] = ()
+
+    @property
+    def key(self) -> str:
+        return number(self.stream_id)
 
 
 class Volume(NumberedRecord):

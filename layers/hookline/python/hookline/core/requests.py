@@ -12,6 +12,7 @@ MAX_UPLOAD_BYTES = 5 * 1024**3  # S3's single PUT
 MAX_UPLOADS = 1000
 MAX_GPUS = 8
 MAX_REPLICAS = 32
+MAX_IN_FLIGHT = 512  # what a gateway gives a replica at once
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 # No control characters: names are printed on terminals and in logs.
@@ -91,11 +92,37 @@ class ServingFields(Body):
     gpus: Annotated[int, Field(ge=0, le=MAX_GPUS)] = 0
 
 
-class NewStream(ServingFields):
+class ScaleFields(Body):
+    """How many replicas: always as many, or from the least to the most as the load asks."""
+
+    replicas: Annotated[int, Field(ge=1, le=MAX_REPLICAS)] | None = None
+    min_replicas: Annotated[int, Field(ge=0, le=MAX_REPLICAS)] | None = None
+    max_replicas: Annotated[int, Field(ge=1, le=MAX_REPLICAS)] | None = None
+    target_in_flight: Annotated[int, Field(ge=1, le=MAX_IN_FLIGHT)] | None = None
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.replicas is not None and (self.min_replicas, self.max_replicas) != (None, None):
+            raise ValueError("give either replicas, or min_replicas and max_replicas")
+        if (self.min_replicas or 0) > (self.max_replicas or MAX_REPLICAS):
+            raise ValueError("min_replicas is at most max_replicas")
+        return self
+
+    def bounds(self, least: int = 1, most: int = 1) -> tuple[int, int]:
+        """The least and the most replicas, where the arguments are what holds unless given."""
+        if self.replicas is not None:
+            return self.replicas, self.replicas
+        low = least if self.min_replicas is None else self.min_replicas
+        high = most if self.max_replicas is None else self.max_replicas
+        if self.max_replicas is None:
+            return low, max(low, high)
+        return min(low, high), high
+
+
+class NewStream(ServingFields, ScaleFields):
     """A model to deploy."""
 
     model_id: int
-    replicas: Annotated[int, Field(ge=1, le=MAX_REPLICAS)] = 1
 
 
 class NewVolume(Body):

@@ -101,13 +101,16 @@ def _serving(serving: Serving) -> dict[str, Any]:
 
 
 class StreamView(ServingView):
-    """A deployment of a model."""
+    """A deployment of a model. `replicas` are wanted now, `ready_replicas` of them answer."""
 
     id: int
     model_id: int
     status: StreamStatus
     replicas: int
     ready_replicas: int
+    min_replicas: int
+    max_replicas: int
+    target_in_flight: int
     failure: Failure | None
     created_at: datetime
     updated_at: datetime
