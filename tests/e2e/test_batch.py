@@ -38,6 +38,8 @@ def test_a_volume_of_digits_becomes_one_csv_and_is_mostly_right(
     assert right(rows) >= 95
     shown = cloud.ask("batch", "show", str(job["id"]))
     assert (shown["status"], shown["total"], shown["succeeded"]) == ("Completed", 100, 100)
+    checked = cloud.ask("batch", "verify", str(job["id"]))
+    assert (checked["succeeded"], checked["pending"], checked["problems"]) == (100, 0, [])
 
 
 def test_a_batch_row_equals_the_stream_and_the_laptop(cloud: Cloud, model_id: str) -> None:

@@ -3,7 +3,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from hookline.core.records import Shard, number
+from hookline.batch import manifest, shards
+from hookline.core.records import Shard, Volume, number
 from hookline.core.topology import FINISH, PLAN, SHARDS
 from tests.invariants import check_job, check_moves
 from tests.unit.batch.world import TENANT, World
@@ -117,3 +118,17 @@ def test_plans_of_jobs_that_ended_or_never_were_do_nothing(world: World) -> None
     assert world.plan() == 2
     assert world.shards() == []
     assert waiting(world, SHARDS) == waiting(world, FINISH) == []
+
+
+def test_a_job_that_is_stopped_while_its_files_are_listed_has_none(world: World) -> None:
+    """The planner has stored shards by then, but not that the job has them."""
+    job = world.submit(FILES)
+    volume = world.ports.catalog.get(Volume, TENANT, job.volume_id)
+    assert volume is not None
+    shards.store(world.ports.catalog, manifest.freeze(world.ports, job, volume))
+    world.stop()
+
+    ended = world.settle()
+
+    assert (ended.status, ended.total, ended.shards) == ("Stopped", 0, 0)
+    check_job(world.ports, ended)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from hookline.batch.verify import verify
+from hookline.batch.verify import Place, begin, check, verify
 from tests.unit.batch.world import World
 
 FILES = {f"{n:03}": b"bad" if n == 20 else b"x" for n in range(40)}
@@ -34,16 +34,58 @@ def test_a_running_job_is_checked_as_far_as_it_has_come(world: World) -> None:
     assert (report.problems, report.succeeded, report.pending) == ((), 16, 24)
 
 
+def published(world: World) -> bytes:
+    with world.ports.blobs.open(world.job().results_key) as file:
+        return file.read()
+
+
 def test_a_shortened_csv_is_found(ended: World) -> None:
-    key = ended.job().results_key
-    with ended.ports.blobs.open(key) as file:
-        data = file.read()
-    ended.ports.blobs.put(key, data[:-10])
+    data = published(ended)
+    ended.ports.blobs.put(ended.job().results_key, data[:-10])
 
     assert verify(ended.ports, ended.job()).problems == (
-        "The CSV is not what the parts make.",
-        "The CSV is not the one that was published: its size or SHA-256 differ.",
+        "The CSV does not hold the rows of shard 2.",
+        f"The CSV has {len(data) - 10} bytes, the job declares {len(data)}.",
+        "The CSV is not the one that was published: its SHA-256 differs.",
     )
+
+
+def test_two_rows_that_have_changed_places_are_found(ended: World) -> None:
+    lines = published(ended).splitlines(keepends=True)
+    lines[17:19] = reversed(lines[17:19])
+    ended.ports.blobs.put(ended.job().results_key, b"".join(lines))
+
+    assert verify(ended.ports, ended.job()).problems == (
+        "The CSV does not hold the rows of shard 1.",
+        "The CSV is not the one that was published: its SHA-256 differs.",
+    )
+
+
+def test_rows_after_the_last_one_are_found(ended: World) -> None:
+    data = published(ended)
+    ended.ports.blobs.put(ended.job().results_key, data + b"more,1,\r\n")
+
+    assert verify(ended.ports, ended.job()).problems[0] == (
+        f"The CSV has {len(data) + 9} bytes, the job declares {len(data)}."
+    )
+
+
+def test_a_check_goes_on_where_it_was_left(ended: World) -> None:
+    data = published(ended)
+    ended.ports.blobs.put(ended.job().results_key, data.replace(b"017,X", b"017,Y"))
+    place: Place | None = begin(ended.job())
+    found = []
+    while place is not None:
+        report = check(ended.ports, ended.job(), place, lambda: False)
+        found.append((report.total, report.succeeded, report.problems))
+        place = report.next
+
+    assert found == [
+        (16, 16, ()),
+        (32, 31, ("The CSV does not hold the rows of shard 1.",)),
+        (40, 39, ()),
+        (40, 39, ()),
+    ]
 
 
 def test_a_lost_csv_is_found(ended: World) -> None:

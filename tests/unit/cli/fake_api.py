@@ -47,6 +47,7 @@ class FakeApi:
     script: list[httpx2.Response | BaseException] = field(default_factory=list)
     requests: list[httpx2.Request] = field(default_factory=list)
     refused_files: set[str] = field(default_factory=set)
+    problems: list[str] = field(default_factory=list)
     first_id: int = 1
 
     @property
@@ -234,6 +235,15 @@ class FakeApi:
         }
         return httpx2.Response(200, json=answer)
 
+    def verify_job(self, request: httpx2.Request, job_id: str) -> httpx2.Response:
+        job = self._known("batch", self.jobs, job_id)
+        found = page_of(request, [{"problem": text} for text in self.problems])
+        page = json.loads(found.content)
+        answer = {name: job[name] for name in ("id", "status")}
+        problems = [item["problem"] for item in page["items"]]
+        token = {"next_page_token": page["next_page_token"]}
+        return httpx2.Response(200, json=answer | token | {"pending": 0, "problems": problems})
+
     def me(self, _: httpx2.Request) -> httpx2.Response:
         return httpx2.Response(200, json={"tenant": "default", "user": "admin", "role": "admin"})
 
@@ -348,6 +358,7 @@ ROUTES: tuple[tuple[str, str, Answer], ...] = (
     ("GET", f"/v1/batches{_ID}", FakeApi.show_job),
     ("POST", f"/v1/batches{_ID}/stop", FakeApi.stop_job),
     ("GET", f"/v1/batches{_ID}/results", FakeApi.job_results),
+    ("GET", f"/v1/batches{_ID}/verify", FakeApi.verify_job),
     ("GET", "/v1/me", FakeApi.me),
     ("POST", "/v1/users", FakeApi.create_user),
     ("GET", "/v1/users", _list("users")),

@@ -465,6 +465,29 @@ def test_results_of_a_running_job_are_a_conflict(api: FakeApi, hookline: Call) -
     assert hookline("batch", "results", "21").exit_code == 5
 
 
+def test_a_check_of_a_job_reads_its_csv_as_well(api: FakeApi, hookline: Call) -> None:
+    api.jobs[21] = JOB | {"status": "Completed", "succeeded": 3, "total": 3}
+    api.results[21] = b"a.png,7\n"
+
+    exact = hookline("batch", "verify", "21", "-o", "json")
+    api.blobs["/blobs/results/21"] = b"a.png,8\n"
+    damaged = hookline("batch", "verify", "21")
+
+    assert (exact.exit_code, json.loads(exact.stdout)["problems"]) == (0, [])
+    assert damaged.exit_code == 8
+    assert "arrived damaged" in damaged.stderr
+
+
+def test_a_check_tells_every_problem_of_every_page(api: FakeApi, hookline: Call) -> None:
+    api.jobs[21] = JOB | {"succeeded": 3, "total": 3}
+    api.problems = ["One is wrong.", "Two is wrong.", "Three is wrong."]
+
+    result = hookline("batch", "verify", "21")
+
+    assert result.exit_code == 8
+    assert result.stderr.splitlines() == api.problems
+
+
 def test_users_and_keys_come_and_go(api: FakeApi, hookline: Call) -> None:
     assert hookline("user", "create", "ada lovelace", "--role", "admin").exit_code == 0
     created = hookline("key", "create", "--user", "ada lovelace", "-o", "json")

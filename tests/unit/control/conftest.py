@@ -6,6 +6,8 @@ import pytest
 
 from hookline.control.users import bootstrap
 from hookline.core.ports import Ports
+from tests.fakes import FakeClock
+from tests.unit.batch.world import World
 from tests.unit.control.events import Plane
 
 
@@ -14,3 +16,8 @@ def plane(ports: Ports) -> Plane:
     bootstrap(ports, "a", "ada")
     bootstrap(ports, "b", "bob")
     return Plane(ports)
+
+
+@pytest.fixture
+def world(ports: Ports, clock: FakeClock) -> World:
+    return World(ports, clock)

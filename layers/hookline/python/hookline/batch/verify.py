@@ -1,24 +1,47 @@
 """Recompute the promise for any job: every file of the manifest is one row of the CSV, in order.
 
-It reads the manifest, the parts and the CSV again and believes no count that was stored.
+It reads the manifest, the parts and the CSV again and believes no count that was stored. It goes
+shard by shard and can stop after any of them, so a job of any size is checked in short calls.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from hashlib import sha256
 
 import msgspec
 
-from hookline.batch import finish, manifest, parts, results, shards
+from hookline.batch import manifest, parts, results, shards
 from hookline.batch.manifest import Entry
 from hookline.batch.parts import Counts, Row
-from hookline.core.errors import HooklineError, NotFound
+from hookline.control import verification
+from hookline.control.app import Handler
+from hookline.core.errors import BadRequest, HooklineError, NotFound
 from hookline.core.ports import Ports
 from hookline.core.records import Job, Shard
+from hookline.core.views import VerificationView
 
 PIECE_BYTES = 256 * 1024
+CALL_S = 5.0  # a call of the API ends after 30 seconds; the shard in hand may be a long one
+MAX_PROBLEMS = 100
+NOT_COMPARED = -1
+
+
+class Place(msgspec.Struct, frozen=True, array_like=True):
+    """How far the check has come: shards, files and rows before it, and bytes of the CSV.
+
+    `offset` is NOT_COMPARED for a job that had no results when the check began, and after a shard
+    whose rows are not known.
+    """
+
+    shard: int = 0
+    total: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    offset: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +52,7 @@ class Report:
     succeeded: int
     failed: int
     problems: tuple[str, ...]
+    next: Place | None = None  # where to go on; None once everything was looked at
 
     @property
     def pending(self) -> int:
@@ -39,39 +63,97 @@ class Report:
         return not self.problems
 
 
+def build(ports: Ports) -> Handler:
+    """The handler of GET /v1/batches/{job_id}/verify."""
+    return verification.build(ports, partial(_call, ports))
+
+
+def _call(ports: Ports, job: Job, after: str) -> tuple[VerificationView, str]:
+    """Check for a while from the place `after` on; also say where to go on, in the same form."""
+    try:
+        place = msgspec.json.decode(after, type=Place) if after else begin(job)
+    except msgspec.DecodeError as error:
+        raise BadRequest("The page token is not one of a check.", why=str(error)) from error
+    until = time.monotonic() + CALL_S
+    report = check(ports, job, place, lambda: time.monotonic() < until)
+    view = VerificationView(
+        id=job.id,
+        status=job.status,
+        total=report.total,
+        succeeded=report.succeeded,
+        failed=report.failed,
+        pending=report.pending,
+        problems=report.problems,
+    )
+    return view, msgspec.json.encode(report.next).decode() if report.next else ""
+
+
 def verify(ports: Ports, job: Job) -> Report:
     """Check a job that has ended, or one that runs as far as it has come."""
+    report = check(ports, job, begin(job), lambda: True)
+    if not job.results_key:
+        return report
+    problems = dict.fromkeys([*report.problems, *_digested(ports, job)])
+    return replace(report, problems=tuple(problems))
+
+
+def begin(job: Job) -> Place:
+    """Where the check of a job begins."""
+    return Place(offset=0 if job.results_key else NOT_COMPARED)
+
+
+def check(ports: Ports, job: Job, place: Place, may_go_on: Callable[[], bool]) -> Report:
+    """Check from `place` on, at least one shard, until `may_go_on` turns false.
+
+    Counts are those since the beginning; problems are those of this call.
+    """
     problems: list[str] = []
-    total = succeeded = failed = number_of_shards = 0
-    for shard in shards.of_job(ports.catalog, job):
-        if (shard.index, shard.first) != (number_of_shards, total):
-            problems.append(f"Shard {shard.index} does not follow the shard before it.")
-        counts, wrong = _shard(ports, job, shard)
+    for shard in _shards(ports, job, place.shard):
+        place, wrong = _checked(ports, job, shard, place)
         problems += wrong
-        number_of_shards, total = number_of_shards + 1, total + shard.count
-        succeeded, failed = succeeded + counts.succeeded, failed + counts.failed
-    if job.status != "Received" and (job.shards, job.total) != (number_of_shards, total):
-        problems.append(f"The job counts {job.total} files, its shards {total}.")
-    if job.results_key:
-        problems += _published(ports, job, total, Counts(succeeded, failed))
-    return Report(total, succeeded, failed, tuple(problems))
+        if not may_go_on():
+            return _report(place, problems, place)
+    problems += _sums(ports, job, place)
+    return _report(place, problems, None)
 
 
-def _shard(ports: Ports, job: Job, shard: Shard) -> tuple[Counts, list[str]]:
-    """The rows of a shard by outcome, and what is wrong with its manifest or its part."""
+def _report(place: Place, problems: Sequence[str], following: Place | None) -> Report:
+    once = tuple(dict.fromkeys(problems))[:MAX_PROBLEMS]
+    return Report(place.total, place.succeeded, place.failed, once, following)
+
+
+def _shards(ports: Ports, job: Job, first: int) -> Iterator[Shard]:
+    """Those of the manifest. A job that was stopped before it was frozen may have left others."""
+    if job.shards or job.status == "Received":
+        yield from shards.of_job(ports.catalog, job, first)
+
+
+def _checked(ports: Ports, job: Job, shard: Shard, place: Place) -> tuple[Place, list[str]]:
+    """The place after the shard, and what is wrong with its manifest, its part or its rows."""
+    wrong: list[str] = []
+    if (shard.index, shard.first) != (place.shard, place.total):
+        wrong.append(f"Shard {shard.index} does not follow the shard before it.")
+    counts, offset = Counts(0, 0), place.offset
     try:
         entries = manifest.entries_of(ports.blobs, shard)
         rows = _rows(ports, shard) if shard.is_done else []
     except (NotFound, msgspec.DecodeError) as error:
-        return Counts(0, 0), [f"Shard {shard.index} cannot be read: {error}"]
-    may_be_partial = not shard.is_done or job.status in ("Stopping", "Stopped")
-    counts = parts.count(rows)
-    wrong = [*_mismatches(shard, entries, rows)]
-    if len(rows) != shard.count and not may_be_partial:
-        wrong.append(f"Shard {shard.index} has {len(rows)} rows for {shard.count} files.")
-    if counts != (shard.succeeded, shard.failed):
-        wrong.append(f"Shard {shard.index} miscounts its rows.")
-    return counts, wrong
+        wrong.append(f"Shard {shard.index} cannot be read: {error}")
+        offset = NOT_COMPARED
+    else:
+        counts = parts.count(rows)
+        wrong += _mismatches(job, shard, entries, rows)
+        if offset != NOT_COMPARED:
+            offset, differs = _compared(ports, job, shard, rows, offset)
+            wrong += differs
+    after = Place(
+        shard.index + 1,
+        place.total + shard.count,
+        place.succeeded + counts.succeeded,
+        place.failed + counts.failed,
+        offset,
+    )
+    return after, wrong
 
 
 def _rows(ports: Ports, shard: Shard) -> list[Row]:
@@ -79,44 +161,66 @@ def _rows(ports: Ports, shard: Shard) -> list[Row]:
         return list(parts.decoded(file))
 
 
-def _mismatches(shard: Shard, entries: list[Entry], rows: list[Row]) -> Iterator[str]:
+def _mismatches(
+    job: Job, shard: Shard, entries: Sequence[Entry], rows: Sequence[Row]
+) -> Iterator[str]:
     places = range(shard.first, shard.first + shard.count)
     if [entry.index for entry in entries] != list(places):
         yield f"Shard {shard.index} does not have the files it should."
     listed = [(entry.index, entry.name) for entry in entries]
     if [(row.index, row.name) for row in rows] != listed[: len(rows)]:
         yield f"The rows of shard {shard.index} are not those of its files in order."
+    may_be_partial = not shard.is_done or job.status in ("Stopping", "Stopped")
+    if len(rows) != shard.count and not may_be_partial:
+        yield f"Shard {shard.index} has {len(rows)} rows for {shard.count} files."
+    if parts.count(rows) != (shard.succeeded, shard.failed):
+        yield f"Shard {shard.index} miscounts its rows."
 
 
-def _published(ports: Ports, job: Job, total: int, counts: Counts) -> Iterator[str]:
-    """What is wrong with the CSV and with what the job says about it."""
-    if (job.succeeded, job.failed) != counts:
-        yield f"The job counts {job.succeeded} + {job.failed} rows, its parts {counts}."
-    if job.status != "Stopped" and sum(counts) != total:
-        yield f"There are {sum(counts)} rows for {total} files."
+def _compared(
+    ports: Ports, job: Job, shard: Shard, rows: Sequence[Row], offset: int
+) -> tuple[int, list[str]]:
+    """Where the shard's rows end in the CSV, and a sentence when it holds others there."""
+    wanted = b"".join(results.lines(rows, has_errors=job.failed > 0))
+    end = offset + len(wanted)
     try:
-        rows = finish.rows_of(ports, job)
-        wanted = _Digest.of(results.lines(rows, has_errors=counts.failed > 0))
         with ports.blobs.open(job.results_key) as file:
-            stored = _Digest.of(iter(lambda: file.read(PIECE_BYTES), b""))
+            file.seek(offset)
+            is_same = file.read(len(wanted)) == wanted
+    except HooklineError as error:
+        return end, [f"The results cannot be checked: {error}"]
+    return end, [] if is_same else [f"The CSV does not hold the rows of shard {shard.index}."]
+
+
+def _sums(ports: Ports, job: Job, place: Place) -> Iterator[str]:
+    """What is wrong with the sums that the job declares, once its shards have been seen."""
+    if job.status != "Received" and (job.shards, job.total) != (place.shard, place.total):
+        yield f"The job counts {job.total} files, its shards {place.total}."
+    if place.offset == NOT_COMPARED:
+        return
+    if (job.succeeded, job.failed) != (place.succeeded, place.failed):
+        yield (
+            f"The job counts {job.succeeded} + {job.failed} rows, "
+            f"its parts {place.succeeded} + {place.failed}."
+        )
+    if job.status != "Stopped" and place.succeeded + place.failed != place.total:
+        yield f"There are {place.succeeded + place.failed} rows for {place.total} files."
+    if place.offset != job.results_size_bytes:
+        yield f"The rows make {place.offset} bytes, the job declares {job.results_size_bytes}."
+    found = ports.blobs.stat(job.results_key)
+    if found is not None and found.size_bytes != job.results_size_bytes:
+        yield f"The CSV has {found.size_bytes} bytes, the job declares {job.results_size_bytes}."
+
+
+def _digested(ports: Ports, job: Job) -> Iterator[str]:
+    """Whether the CSV is the one that was published; callers of the API compare digests too."""
+    digest = sha256()
+    try:
+        with ports.blobs.open(job.results_key) as file:
+            while piece := file.read(PIECE_BYTES):
+                digest.update(piece)
     except HooklineError as error:
         yield f"The results cannot be checked: {error}"
         return
-    if stored != wanted:
-        yield "The CSV is not what the parts make."
-    if stored != _Digest(job.results_sha256, job.results_size_bytes):
-        yield "The CSV is not the one that was published: its size or SHA-256 differ."
-
-
-@dataclass(frozen=True, slots=True)
-class _Digest:
-    sha256: str
-    size_bytes: int
-
-    @classmethod
-    def of(cls, pieces: Iterable[bytes]) -> _Digest:
-        digest, size_bytes = sha256(), 0
-        for piece in pieces:
-            digest.update(piece)
-            size_bytes += len(piece)
-        return cls(digest.hexdigest(), size_bytes)
+    if digest.hexdigest() != job.results_sha256:
+        yield "The CSV is not the one that was published: its SHA-256 differs."

@@ -1,4 +1,4 @@
-"""`hookline batch`: predict, list, show, watch, stop, results."""
+"""`hookline batch`: predict, list, show, watch, stop, results, verify."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from hookline.client.views import Job, Results
 
 LISTED = ("id", "model_id", "volume_id", "status", "done", "total", "failed", "created_at")
+CHECKED = ("id", "status", "succeeded", "failed", "pending", "total")
 ENDED = ("id", "status", "succeeded", "failed", "total")
 
 
@@ -131,6 +132,26 @@ def results(shell: Shell, /, job_id: int, output_file: str | None, *, partial: b
         for chunk in cloud.download(found):
             sys.stdout.buffer.write(chunk)
         sys.stdout.buffer.flush()
+
+
+@batch_command.command(
+    "verify", examples=("hookline batch verify 21", "hookline batch verify 21 -o json")
+)
+@click.argument("job_id", type=ID)
+@with_output
+@pass_shell
+def verify(shell: Shell, /, job_id: int) -> None:
+    """Check that every file of a job is one row of its CSV, in order.
+
+    Everything is read again: the list of files, the rows, and the CSV, which is downloaded for it.
+    A job that runs is checked as far as it has come. The exit code is 8 when something is wrong.
+    """
+    with shell.client() as cloud:
+        found = cloud.verify_batch(job_id)
+    shell.show(found, CHECKED)
+    for problem in found.problems:
+        exits.say(problem)
+    sys.exit(exits.OK if found.is_exact else exits.SERVER)
 
 
 def _check_whole(found: Results, *, is_partial_fine: bool) -> None:

@@ -237,6 +237,23 @@ class Results(View, frozen=True, kw_only=True):
     sha256: str = ""
 
 
+class Verification(View, frozen=True, kw_only=True):
+    """What a check of a job has found: nothing in `problems` means that its promise holds."""
+
+    id: int
+    status: str
+    total: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    pending: int = 0
+    problems: tuple[str, ...] = ()
+    next_page_token: str = ""
+
+    @property
+    def is_exact(self) -> bool:
+        return not self.problems
+
+
 class Identity(View, frozen=True, kw_only=True):
     """Whom a key speaks for."""
 

@@ -6,7 +6,7 @@ import base64
 import json
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
@@ -46,10 +46,11 @@ class Router(APIGatewayHttpRouter):
         super().__init__()  # type: ignore[no-untyped-call]  # Powertools leaves it without types
 
 
-def handler(routers: Sequence[Router], ports: Ports) -> Handler:
+def handler(routers: Sequence[Router], ports: Ports, **shared: object) -> Handler:
     """Answer the routes of `routers`; any number of threads may call it at once.
 
     A resolver holds the state of one request, so each call takes an idle one or makes another.
+    `shared` is what its routes find beside the ports in the context of a request.
     """
     idle: deque[Api] = deque()
 
@@ -57,7 +58,7 @@ def handler(routers: Sequence[Router], ports: Ports) -> Handler:
         try:
             api = idle.pop()
         except IndexError:
-            api = Api(routers, ports)
+            api = Api(routers, {"ports": ports, **shared})
         try:
             return api.resolve(event, context)
         finally:
@@ -69,13 +70,15 @@ def handler(routers: Sequence[Router], ports: Ports) -> Handler:
 class Api(APIGatewayHttpResolver):
     """A resolver of our routes. It serves one request at a time."""
 
-    def __init__(self, routers: Sequence[Router], ports: Ports | None = None) -> None:
+    def __init__(
+        self, routers: Sequence[Router], shared: Mapping[str, object] | None = None
+    ) -> None:
         super().__init__(
             enable_validation=True,
             response_validation_error_http_code=SERVER_FAULT,
             json_body_deserializer=parsed,
         )
-        self._ports = ports
+        self._shared = dict(shared or {})
         for router in routers:
             self.include_router(router)
         self.exception_handler(HooklineError)(self._known)
@@ -90,7 +93,7 @@ class Api(APIGatewayHttpResolver):
         # the instance hides that one. And it gives a resolver the context of another one that the
         # routers joined before, with the request that may be in progress there.
         self.current_event = APIGatewayProxyEventV2(event, parsed)
-        self.context = {"ports": self._ports}
+        self.context = dict(self._shared)
         return super().resolve(event, context)
 
     def operations(self) -> list[tuple[str, str, Callable[..., Any]]]:

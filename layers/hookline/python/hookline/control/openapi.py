@@ -9,7 +9,7 @@ from typing import Any
 from aws_lambda_powertools.event_handler import Response, content_types
 
 import hookline
-from hookline.control import app, batches, models, streams, triggers, users, volumes
+from hookline.control import app, batches, models, streams, triggers, users, verification, volumes
 from hookline.core.ports import Ports
 
 router = app.Router()
@@ -20,6 +20,7 @@ ROUTERS = (
     volumes.router,
     triggers.router,
     batches.router,
+    verification.router,
     users.router,
     router,
 )

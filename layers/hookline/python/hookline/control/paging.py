@@ -57,8 +57,11 @@ class Turn:
 
     def answer(self, items: Sequence[V], after: str) -> PageView[V]:
         """The page of views that were made already; `after` is empty on the last page."""
-        token = _token(self.call, after) if after else ""
-        return PageView(items=tuple(items), next_page_token=token)
+        return PageView(items=tuple(items), next_page_token=self.token(after))
+
+    def token(self, after: str) -> str:
+        """What continues after this position; empty when there is none."""
+        return _token(self.call, after) if after else ""
 
 
 def turn(call: Call, limit: int, page_token: str) -> Turn:

@@ -200,6 +200,17 @@ FUNCTIONS: tuple[Function, ...] = (
         ),
     ),
     Function(
+        "verify",
+        "hookline.batch.verify:build",
+        routes=_routes("GET /v1/batches/{job_id}/verify"),
+        memory_mb=1024,
+        grants=_grants(
+            "catalog own: get query",
+            "catalog platform: get put",
+            "blobs jobs: read",
+        ),
+    ),
+    Function(
         "users",
         "hookline.control.users:build",
         routes=_routes(

@@ -277,6 +277,19 @@ class ResultsView(View):
     request: RequestView
 
 
+class VerificationView(View):
+    """What a check of a job has found up to `next_page_token`; `problems` are of this call."""
+
+    id: int
+    status: JobStatus
+    total: int
+    succeeded: int
+    failed: int
+    pending: int
+    problems: tuple[str, ...]
+    next_page_token: str = ""
+
+
 class MeView(View):
     """Who the key speaks for."""
 
