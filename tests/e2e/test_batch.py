@@ -134,6 +134,11 @@ def test_a_file_that_kills_the_hook_is_one_error_row(
     assert [row[0] for row in rows if not row[1]] == ["07.txt"]
     assert "hook_crashed" in rows[7][2]
     assert sum(row[1] == "ok" for row in rows) == 19
+    hook.write_text(hook.read_text().replace("os._exit(1)", "return b'mended'"))
+    again = cloud.ask("batch", "retry", done.stdout.strip(), "--failed", "-f", str(hook), "--wait")
+    assert (again["status"], again["succeeded"]) == ("Completed", 20)
+    assert rows_of(cloud, again["id"]) == [[row[0], "ok"] for row in rows]
+    assert cloud.ask("batch", "verify", str(again["id"]))["problems"] == []
 
 
 def drops_of(cloud: Cloud, volume_id: Any, files: int) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from hookline.batch import finish, plan, shards
 from hookline.batch.events import Handler, message
@@ -103,6 +103,7 @@ class World:
         self.ports, self.clock = replace(ports, catalog=self.recorder), clock
         self.engine = FakeEngine()
         self.draining = threading.Event()
+        self.job_id = 21
 
     def volume(self, files: Mapping[str, bytes], link: str = "") -> Volume:
         """Volume 56 with these files."""
@@ -131,23 +132,31 @@ class World:
         if files is not None:
             self.volume(files)
             self.model()
+        return self._submitted(only=only)
+
+    def retry(self) -> Job:
+        """The next job, which makes the failed rows of the present one again."""
+        self.job_id += 1
+        return self._submitted(retry_of=self.job_id - 1)
+
+    def _submitted(self, **fields: Any) -> Job:
         now = self.clock()
         job = Job(
             tenant=TENANT,
-            id=21,
+            id=self.job_id,
             model_id=2,
             volume_id=56,
             serving=Serving(),
-            only=only,
             created_at=now,
             updated_at=now,
+            **fields,
         )
         job = self.ports.catalog.put(job)
-        self.ports.queue.send(PLAN, [b'{"tenant": "acme", "job_id": 21}'])
+        self.ports.queue.send(PLAN, [message(TENANT, self.job_id)])
         return job
 
     def job(self) -> Job:
-        job = self.ports.catalog.get(Job, TENANT, 21)
+        job = self.ports.catalog.get(Job, TENANT, self.job_id)
         assert job is not None
         return job
 
@@ -157,7 +166,7 @@ class World:
     def stop(self) -> None:
         """As the control plane stops a job."""
         self.ports.catalog.put(self.job().changed(status="Stopping"))
-        self.ports.queue.send(FINISH, [message(TENANT, 21)])
+        self.ports.queue.send(FINISH, [message(TENANT, self.job_id)])
 
     def worker(self, open_engine: OpenEngine | None = None) -> Worker:
         return Worker(self.ports, open_engine or self.engine.open, draining=self.draining)

@@ -213,6 +213,11 @@ class FakeApi:
         job |= self.statuses.pop(0) if self.statuses else {}
         return httpx2.Response(200, json=job)
 
+    def retry_job(self, request: httpx2.Request, job_id: str) -> httpx2.Response:
+        earlier = self._known("batch", self.jobs, job_id)
+        fields = earlier | json.loads(request.content)
+        return self._created(self.jobs, fields | {"status": "Received", "retry_of": int(job_id)})
+
     def stop_job(self, _: httpx2.Request, job_id: str) -> httpx2.Response:
         job = self._known("batch", self.jobs, job_id)
         job["status"] = "Stopping"
@@ -356,6 +361,7 @@ ROUTES: tuple[tuple[str, str, Answer], ...] = (
     ("POST", "/v1/batches", FakeApi.create_job),
     ("GET", "/v1/batches", _list("jobs")),
     ("GET", f"/v1/batches{_ID}", FakeApi.show_job),
+    ("POST", f"/v1/batches{_ID}/retry", FakeApi.retry_job),
     ("POST", f"/v1/batches{_ID}/stop", FakeApi.stop_job),
     ("GET", f"/v1/batches{_ID}/results", FakeApi.job_results),
     ("GET", f"/v1/batches{_ID}/verify", FakeApi.verify_job),

@@ -454,9 +454,28 @@ def test_failed_rows_are_told_with_the_command_that_shows_them(
     result = hookline("batch", "watch", "21")
 
     assert result.exit_code == 10
-    assert result.stderr.splitlines()[-1] == (
-        "2 of 3 rows failed; see why with: hookline batch results 21"
-    )
+    assert result.stderr.splitlines()[-2:] == [
+        "2 of 3 rows failed; see why with: hookline batch results 21",
+        "Predict these again with: hookline batch retry 21 --failed",
+    ]
+
+
+def test_a_retry_sends_only_the_options_that_are_given(api: FakeApi, hookline: Call) -> None:
+    api.jobs[21] = JOB | {"status": "CompletedWithErrors", "failed": 2}
+    api.first_id = 22
+
+    result = hookline("batch", "retry", "21", "--failed", "--formatter", "raw", "-o", "json")
+
+    [request] = api.calls("POST", "/v1/batches/21/retry")
+    assert json.loads(request.content) == {"formatter": "raw"}
+    assert json.loads(result.stdout)["retry_of"] == 21
+
+
+def test_a_retry_needs_to_know_of_what(api: FakeApi, hookline: Call) -> None:
+    result = hookline("batch", "retry", "21")
+
+    assert (result.exit_code, api.requests) == (2, [])
+    assert "--failed" in result.stderr
 
 
 def test_results_of_a_running_job_are_a_conflict(api: FakeApi, hookline: Call) -> None:

@@ -39,6 +39,7 @@ def test_a_job_is_received_and_shown(plane: Plane) -> None:
         "succeeded": 0,
         "failed": 0,
         "trigger_id": None,
+        "retry_of": None,
         "failure": None,
         "bundle": None,
         "custom_code": None,
@@ -195,3 +196,69 @@ def test_a_job_needs_its_model_and_its_volume(plane: Plane) -> None:
         assert answer.status == 404
         assert "9" in answer.body["title"]
     assert plane("POST", "/v1/batches", {"model_id": 1}).status == 422
+
+
+def ended(plane: Plane, **fields: Any) -> None:
+    started(plane, formatter="classification", formatter_args={"num_preds": 2})
+    counts = {"total": 3, "shards": 1, "succeeded": 2, "failed": 1}
+    change(plane, **{"status": "CompletedWithErrors", **counts, **fields})
+    plane.take(PLAN)
+
+
+def test_a_retry_is_a_job_like_the_one_before(plane: Plane) -> None:
+    ended(plane)
+
+    job = plane.made("/v1/batches/1/retry", {})
+
+    assert (job["id"], job["status"], job["retry_of"]) == (2, "Received", 1)
+    assert (job["model_id"], job["volume_id"]) == (1, 1)
+    assert (job["formatter"], job["formatter_args"]) == ("classification", {"num_preds": 2})
+    assert plane.take(PLAN) == [{"tenant": "a", "job_id": 2}]
+
+
+def test_a_retry_may_have_other_code(plane: Plane) -> None:
+    ended(plane)
+    code = {"url": "https://git.example/mended.git", "commit": "main"}
+
+    job = plane.made("/v1/batches/1/retry", {"custom_code": code, "formatter": "raw", "gpus": 1})
+
+    assert (job["custom_code"], job["formatter"], job["formatter_args"]) == (code, "raw", {})
+    assert (job["device"], job["gpus"]) == ("gpu", 1)
+    assert plane.made("/v1/batches/1/retry", {})["custom_code"] is None
+
+
+def test_the_same_retry_twice_is_one_job(plane: Plane) -> None:
+    ended(plane)
+    key = {"idempotency-key": "once"}
+
+    first, second = (plane.made("/v1/batches/1/retry", {}, headers=key) for _ in range(2))
+
+    assert first["id"] == second["id"] == 2
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({"status": "Running"}, "has not ended"),
+        ({"status": "Failed"}, "no rows to go on from"),
+        ({"status": "Stopped", "shards": 0, "total": 0}, "no rows to go on from"),
+        ({"status": "Completed", "succeeded": 3, "failed": 0}, "no failed rows"),
+        ({"status": "Stopped", "succeeded": 3, "failed": 0}, "no failed rows"),
+    ],
+)
+def test_a_job_without_failed_rows_is_not_retried(
+    plane: Plane, fields: dict[str, Any], why: str
+) -> None:
+    ended(plane, **fields)
+
+    answer = plane("POST", "/v1/batches/1/retry", {})
+
+    assert (answer.status, answer.body["code"]) == (409, "conflict")
+    assert why in answer.body["title"]
+    assert answer.body["hint"]
+
+
+def test_a_stopped_job_may_be_retried_for_the_rows_it_lacks(plane: Plane) -> None:
+    ended(plane, status="Stopped", succeeded=2, failed=0)
+
+    assert plane.made("/v1/batches/1/retry", {})["retry_of"] == 1

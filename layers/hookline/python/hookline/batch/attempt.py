@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 from typing import Literal
 
-from hookline.batch import jobs, manifest, parts, shards
+from hookline.batch import jobs, manifest, parts, retry, shards
 from hookline.batch.events import message
 from hookline.batch.heartbeat import Heartbeat
 from hookline.batch.journal import Journal
@@ -75,7 +75,8 @@ class Attempt:
         journal = Journal.open(blobs, shard)
         if watch.may_go_on():
             entries = manifest.entries_of(blobs, shard)
-            self._rows_of(job, journal, watch).fill(entries, shard.attempt)
+            kept = retry.kept(blobs, job, shard)
+            self._rows_of(job, journal, watch).fill(entries, shard.attempt, kept)
         if len(journal.rows) < shard.count and watch.reason != "stopping":
             return self._abandoned(journal, watch)
         counts = parts.write(blobs, shard, journal.rows)

@@ -67,7 +67,7 @@ def freeze(ports: Ports, job: Job, volume: Volume) -> Iterator[Shard]:
         shard = _shard(job, index, first, 0)
         files = listing(first, last_name) if files is None else files
         mine = _numbered(_take(files, max_files(index)), first)
-        entries = _agree(ports.blobs, shard, mine)
+        entries = agree(ports.blobs, shard, mine)
         if not entries:
             return
         if entries is not mine:
@@ -91,7 +91,7 @@ def _shard(job: Job, index: int, first: int, files: int) -> Shard:
     return Shard(tenant=job.tenant, job_id=job.id, index=index, first=first, count=files)
 
 
-def _agree(blobs: Blobs, shard: Shard, mine: list[Entry]) -> list[Entry]:
+def agree(blobs: Blobs, shard: Shard, mine: list[Entry]) -> list[Entry]:
     """Store my slice, or return the one that was stored before."""
     try:
         blobs.put(shard.manifest_key, encoded(mine), if_absent=True)

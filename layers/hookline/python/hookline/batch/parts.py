@@ -28,12 +28,16 @@ class RowError(msgspec.Struct, frozen=True):
 
 
 class Row(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What became of one file: its output, or its error."""
+    """What became of one file: its output, or its error.
+
+    `job_id` names the earlier job that made the row, for one that a retry has kept.
+    """
 
     index: int = msgspec.field(name="i")
     name: str
     output: str | None = None
     error: RowError | None = None
+    job_id: int = msgspec.field(name="job", default=0)
 
 
 class Counts(NamedTuple):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import partial
 from itertools import islice
 
-from hookline.batch import jobs, manifest, shards
+from hookline.batch import jobs, manifest, retry, shards
 from hookline.batch.events import Handler, message, queue_handler
 from hookline.core.errors import NotFound
 from hookline.core.ports import Ports
@@ -36,8 +36,8 @@ def plan(ports: Ports, tenant: str, job_id: int) -> None:
 
 
 def _freeze(ports: Ports, job: Job) -> None:
-    frozen = manifest.freeze(ports, job, _volume(ports, job))
-    counts = shards.store(ports.catalog, frozen)
+    freeze = manifest.freeze if job.retry_of is None else retry.freeze
+    counts = shards.store(ports.catalog, freeze(ports, job, _volume(ports, job)))
 
     def step(found: Job) -> Job | None:
         if found.status != "Received":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from hookline.batch.journal import Journal
@@ -18,6 +18,7 @@ from hookline.runtime.items import Answer, Item, Outcome
 MAX_OUTPUT_BYTES = 16 * 1024 * 1024
 CAREFUL_FROM = 3  # the attempt from which on files are taken one by one
 MAX_ATTEMPTS = 25
+NOTHING_KEPT: Mapping[int, Row] = {}
 
 
 class Rows:
@@ -26,19 +27,39 @@ class Rows:
     def __init__(self, session: Session, reader: Reader, journal: Journal, watch: Watch) -> None:
         self._session, self._reader = session, reader
         self._journal, self._watch = journal, watch
+        self._kept: Iterator[Row] = iter(())
+        self._next_kept: Row | None = None
 
-    def fill(self, entries: Sequence[Entry], attempt: int) -> None:
+    def fill(
+        self, entries: Sequence[Entry], attempt: int, kept: Mapping[int, Row] = NOTHING_KEPT
+    ) -> None:
         """Add a row per entry, in order, after those that an earlier attempt saved.
 
-        Raise retryable errors of the storage, and what ends the job.
+        Rows in `kept`, by index, are taken as they are. Raise retryable errors of the storage, and
+        what ends the job.
         """
         left = entries[len(self._journal.rows) :]
+        self._kept = iter([kept[entry.index] for entry in left if entry.index in kept])
+        self._next_kept = next(self._kept, None)
+        wanted = [entry for entry in left if entry.index not in kept]
         if attempt > MAX_ATTEMPTS:
-            self._journal.rows += [_given_up(entry) for entry in left]
+            for entry in wanted:
+                self._add(_given_up(entry))
         elif attempt >= CAREFUL_FROM:
-            self._one_by_one(left)
+            self._one_by_one(wanted)
         else:
-            self._in_batches(left)
+            self._in_batches(wanted)
+        if not self._watch.reason:
+            self._add(None)
+
+    def _add(self, row: Row | None) -> None:
+        """Add a row after the kept ones before it; None adds the kept ones that are left."""
+        rows = self._journal.rows
+        while self._next_kept and (row is None or self._next_kept.index < row.index):
+            rows.append(self._next_kept)
+            self._next_kept = next(self._kept, None)
+        if row is not None:
+            rows.append(row)
 
     def _in_batches(self, entries: Sequence[Entry]) -> None:
         source, most = self._session.source, lambda: self._session.pace.items
@@ -55,7 +76,7 @@ class Rows:
                 with self._acquitted():
                     self._predict([load(self._session.source, entry)])
             else:
-                self._journal.rows.append(row_of(entry, _deadly()))
+                self._add(row_of(entry, _deadly()))
 
     @contextmanager
     def _acquitted(self) -> Iterator[None]:
@@ -73,7 +94,7 @@ class Rows:
             outcome = next(outcomes, None) if isinstance(body, bytes) else body
             if outcome is None:
                 return  # the watch ended the run
-            self._journal.rows.append(row_of(entry, outcome))
+            self._add(row_of(entry, outcome))
 
 
 def item_of(entry: Entry, body: bytes) -> Item:

@@ -14,7 +14,7 @@ from hashlib import sha256
 
 import msgspec
 
-from hookline.batch import manifest, parts, results, shards
+from hookline.batch import manifest, parts, results, retry, shards
 from hookline.batch.manifest import Entry
 from hookline.batch.parts import Counts, Row
 from hookline.control import verification
@@ -143,6 +143,7 @@ def _checked(ports: Ports, job: Job, shard: Shard, place: Place) -> tuple[Place,
     else:
         counts = parts.count(rows)
         wrong += _mismatches(job, shard, entries, rows)
+        wrong += retry.differences(rows, retry.kept(ports.blobs, job, shard))
         if offset != NOT_COMPARED:
             offset, differs = _compared(ports, job, shard, rows, offset)
             wrong += differs

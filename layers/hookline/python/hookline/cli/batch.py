@@ -1,4 +1,4 @@
-"""`hookline batch`: predict, list, show, watch, stop, results, verify."""
+"""`hookline batch`: predict, retry, list, show, watch, stop, results, verify."""
 
 from __future__ import annotations
 
@@ -55,6 +55,44 @@ def predict(
     """
     with shell.client() as cloud:
         job = cloud.start_batch(model_id, volume_id, **serving(given))
+        if not is_waiting:
+            shell.show(job, ("id", "status"))
+            return
+        from hookline.cli.waiting import wait_for_job  # noqa: PLC0415 - help needs none
+
+        _end(shell, wait_for_job(cloud, job.id, timeout_s))
+
+
+@batch_command.command(
+    "retry",
+    examples=(
+        "hookline batch retry 21 --failed",
+        "hookline batch retry 21 --failed -f mended.zip --wait",
+    ),
+)
+@click.argument("job_id", type=ID)
+@click.option("--failed", is_flag=True, required=True, help="Only the rows that failed.")
+@with_serving
+@with_wait
+@with_output
+@pass_shell
+def retry(
+    shell: Shell,
+    /,
+    job_id: int,
+    *,
+    failed: bool,  # noqa: ARG001 - says what is to be retried
+    is_waiting: bool,
+    timeout_s: float,
+    **given: Any,
+) -> None:
+    """Predict the files of a job again that failed; its other rows are taken over.
+
+    The new job has results of every file, in order. Files are taken as they are now, and options
+    that are not given as they were. Of a job that was stopped, the missing rows are made too.
+    """
+    with shell.client() as cloud:
+        job = cloud.retry_batch(job_id, **serving(given))
         if not is_waiting:
             shell.show(job, ("id", "status"))
             return
@@ -170,6 +208,7 @@ def _end(shell: Shell, job: Job) -> None:
     if job.status == "CompletedWithErrors":
         exits.say(
             f"{job.failed:,} of {job.total:,} rows failed; "
-            f"see why with: hookline batch results {job.id}"
+            f"see why with: hookline batch results {job.id}\n"
+            f"Predict these again with: hookline batch retry {job.id} --failed"
         )
     sys.exit(exit_code_of(job))

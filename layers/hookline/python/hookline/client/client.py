@@ -300,6 +300,17 @@ class Client:
         """Stop a job between two files; what is done stays downloadable."""
         return self._wire.call("POST", f"/v1/batches/{job_id}/stop", views.Status)
 
+    def retry_batch(self, job_id: int, **serving: Unpack[Serving]) -> views.Job:
+        """Make the failed rows of a job again, in a new job that takes over the others.
+
+        Options that are not given are as they were for that job.
+
+        >>> cloud.retry_batch(21, bundle="hooks/").retry_of
+        21
+        """
+        body = self._serving(serving)
+        return self._wire.call("POST", f"/v1/batches/{job_id}/retry", views.Job, body=body)
+
     def results(self, job_id: int) -> views.Results:
         """Where the CSV of a job is. Raise Conflict while the job runs."""
         return self._wire.call("GET", f"/v1/batches/{job_id}/results", views.Results)

@@ -211,6 +211,7 @@ class Job(View, frozen=True, kw_only=True):
     succeeded: int = 0
     failed: int = 0
     trigger_id: int | None = None
+    retry_of: int | None = None
     failure: Failure | None = None
     bundle: Bundle | None = None
     custom_code: CustomCode | None = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from aws_lambda_powertools.event_handler import Response
 
 from hookline.control import app, outbox, paging, serving
@@ -15,7 +17,7 @@ from hookline.control.uses import kept
 from hookline.core.errors import Conflict
 from hookline.core.ports import Ports, Put
 from hookline.core.records import Job, Model, Shard, Volume, number
-from hookline.core.requests import NewJob
+from hookline.core.requests import NewJob, NewRetry, ServingFields
 from hookline.core.topology import FINISH
 from hookline.core.views import JobStatusView, JobView, PageView, RequestView, ResultsView
 
@@ -32,21 +34,63 @@ def predict(call: Calling, body: NewJob) -> Response[JobView]:
     """Predict every file that the volume has now."""
     checked = serving.checked(call, call.find(Model, body.model_id), body)
     call.find(Volume, body.volume_id)
+    fields = {"model_id": body.model_id, "volume_id": body.volume_id, "serving": checked}
+    return _submitted(call, body, fields)
+
+
+@router.post("/v1/batches/<job_id>/retry", status_code=CREATED)
+def retry(call: Calling, job_id: int, body: NewRetry) -> Response[JobView]:
+    """Make the failed rows of a job again, in a new job that takes over the others.
+
+    The results of the new job are whole. Of a job that was stopped, the missing rows are made too.
+    """
+    earlier = call.find(Job, job_id)
+    _check_can_be_retried(earlier)
+    model = call.find(Model, earlier.model_id)
+    serves = serving.changed(call, model, earlier.serving, body)
+    return _submitted(
+        call,
+        body,
+        {
+            "model_id": earlier.model_id,
+            "volume_id": earlier.volume_id,
+            "serving": serves,
+            "retry_of": job_id,
+        },
+    )
+
+
+def _check_can_be_retried(job: Job) -> None:
+    """Raise Conflict for a job that runs, that has no rows, or whose rows are all good."""
+    again = f"hookline batch predict {job.model_id} {job.volume_id}"
+    if not job.has_ended:
+        raise Conflict(
+            f"The job {job.id} has not ended.",
+            why=f"It is {job.status}.",
+            hint=f"Wait with `hookline batch watch {job.id}`.",
+        )
+    if job.status == "Failed" or (job.status == "Stopped" and not job.shards):
+        raise Conflict(
+            f"The job {job.id} has no rows to go on from.",
+            why="It ended before there were results.",
+            hint=f"Begin anew with `{again}`.",
+        )
+    if job.status == "Completed" or (job.succeeded == job.total and not job.failed):
+        raise Conflict(
+            f"The job {job.id} has no failed rows.",
+            hint=f"Predict every file again with `{again}`.",
+        )
+
+
+def _submitted(call: Call, body: ServingFields, fields: dict[str, Any]) -> Response[JobView]:
+    """Store a new job of these fields, and call who plans it."""
     now = call.now()
     messages: list[Outgoing] = []
 
     def plan(job_id: int) -> tuple[Job, list[Write]]:
-        job = Job(
-            tenant=call.tenant,
-            id=job_id,
-            model_id=body.model_id,
-            volume_id=body.volume_id,
-            serving=checked,
-            created_at=now,
-            updated_at=now,
-        )
+        job = Job(tenant=call.tenant, id=job_id, created_at=now, updated_at=now, **fields)
         messages[:] = outbox.for_new_job(job, now)
-        needed = kept(call, body.model_id, body.volume_id, serving.bundle_volume(body))
+        needed = kept(call, job.model_id, job.volume_id, serving.bundle_volume(job.serving))
         return job, [*needed, *(Put(message) for message in messages)]
 
     job, _ = create_numbered(call, body, Job, plan)

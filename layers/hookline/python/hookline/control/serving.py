@@ -31,7 +31,22 @@ def checked(call: Call, model: Model, fields: ServingFields) -> Serving:
     )
 
 
-def bundle_volume(fields: ServingFields) -> int | None:
+def changed(call: Call, model: Model, before: Serving, fields: ServingFields) -> Serving:
+    """What to store where only the given `fields` replace what was stored before."""
+    given = set(fields.model_fields_set)
+    if given & {"device", "gpus"}:
+        given |= {"device", "gpus"}
+    if "formatter" in given:
+        given.add("formatter_args")  # those of another formatter would make no sense
+    plain = {"formatter", "formatter_args", "device", "gpus"} - given
+    asked = fields.model_copy(update={name: getattr(before, name) for name in plain})
+    left = {"bundle", "custom_code"} - given
+    return checked(call, model, asked).model_copy(
+        update={name: getattr(before, name) for name in left}
+    )
+
+
+def bundle_volume(fields: ServingFields | Serving) -> int | None:
     """The volume that holds the hook files, if one does."""
     return fields.bundle.volume_id if fields.bundle else None
 

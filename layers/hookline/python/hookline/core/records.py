@@ -273,7 +273,8 @@ class Job(NumberedRecord):
     """A batch prediction: model × volume → one results CSV.
 
     `total` and `shards` are known once the manifest is frozen. `only` freezes a job to some keys of
-    the volume (a trigger's), listed in the blob of that key.
+    the volume (a trigger's), listed in the blob of that key. `retry_of` is the job whose failed
+    rows this one makes again, and whose others it takes over.
     """
 
     kind: ClassVar[str] = "job"
@@ -283,6 +284,7 @@ class Job(NumberedRecord):
     status: JobStatus = "Received"
     trigger_id: int | None = None
     only: str = ""
+    retry_of: int | None = None
     total: int = 0
     shards: int = 0
     succeeded: int = 0

@@ -158,6 +158,10 @@ class NewJob(ServingFields):
     volume_id: int
 
 
+class NewRetry(ServingFields):
+    """The failed rows of a job to make again. What is not given is as it was for that job."""
+
+
 class NewUser(Body):
     """A person to let in."""
 

@@ -184,6 +184,7 @@ FUNCTIONS: tuple[Function, ...] = (
             "POST /v1/batches",
             "GET /v1/batches",
             "GET /v1/batches/{job_id}",
+            "POST /v1/batches/{job_id}/retry",
             "POST /v1/batches/{job_id}/stop",
             "GET /v1/batches/{job_id}/results",
         ),
@@ -235,7 +236,7 @@ FUNCTIONS: tuple[Function, ...] = (
         timeout_s=300,
         grants=_grants(
             "catalog own: get query put",
-            "blobs volumes: list",
+            "blobs volumes: read list",
             "blobs triggers: read",
             "blobs jobs: read write",
             "linked: read",

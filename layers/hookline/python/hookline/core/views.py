@@ -249,6 +249,7 @@ class JobView(ServingView):
     succeeded: int
     failed: int
     trigger_id: int | None
+    retry_of: int | None
     failure: Failure | None
     created_at: datetime
     updated_at: datetime
