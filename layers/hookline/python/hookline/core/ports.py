@@ -148,7 +148,10 @@ class Blobs(Protocol):
         sha256: str = "",
         size_bytes: int | None = None,
     ) -> SignedRequest:
-        """A PUT with `sha256` (hex) is refused unless the body hashes to it."""
+        """A PUT with `sha256` (hex) is refused unless the body hashes to it.
+
+        It may end before `expires_s`: S3 refuses what was signed in a session that has ended.
+        """
         ...
 
     def uri(self, prefix: str) -> str:
