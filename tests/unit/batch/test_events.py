@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from hookline.batch.events import Handler, message, queue_handler
+from hookline.batch.events import message, queue_handler
 from hookline.core.errors import HookFailed, Unavailable
 from hookline.core.ports import Ports
-from hookline.core.topology import PLAN
+from hookline.core.topology import PLAN, Handler
 from tests.unit.batch.world import TENANT, World
 
 

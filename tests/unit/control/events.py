@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from hookline.control.app import Handler
 from hookline.core.ports import Ports
-from hookline.core.topology import FUNCTIONS
+from hookline.core.topology import FUNCTIONS, Handler
 
 ADMIN = {"tenant": "a", "user": "ada", "role": "admin"}
 USER = {"tenant": "a", "user": "uma", "role": "user"}

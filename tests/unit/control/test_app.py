@@ -18,7 +18,7 @@ from hookline.control.openapi import ROUTERS
 from hookline.core.errors import NotFound, Overloaded
 from hookline.core.ports import Ports
 from hookline.core.requests import NewVolume
-from hookline.core.topology import FUNCTIONS, Route
+from hookline.core.topology import FUNCTIONS, Handler, Route
 from hookline.core.views import MeView
 from tests.unit.control.events import OTHER, Answer, Plane, event
 
@@ -65,11 +65,11 @@ def echo(body: Annotated[NewVolume, Body()]) -> Response[str]:
 
 
 @pytest.fixture
-def handle(ports: Ports) -> app.Handler:
+def handle(ports: Ports) -> Handler:
     return app.handler([router], ports)
 
 
-def ask(handle: app.Handler, *request: Any, **options: Any) -> Answer:
+def ask(handle: Handler, *request: Any, **options: Any) -> Answer:
     return Answer.of(handle(event(*request, **options), None))
 
 
@@ -99,7 +99,7 @@ def test_the_routers_have_no_route_that_the_topology_lacks() -> None:
     assert mine == {route for function in FUNCTIONS for route in function.routes}
 
 
-def test_requests_at_once_do_not_mix(handle: app.Handler) -> None:
+def test_requests_at_once_do_not_mix(handle: Handler) -> None:
     def one(number: int) -> Answer:
         who = {"tenant": f"t{number}", "user": f"u{number}", "role": "user"}
         return ask(handle, "GET", f"/slow/{number}", who=who)
@@ -112,7 +112,7 @@ def test_requests_at_once_do_not_mix(handle: app.Handler) -> None:
             ]
 
 
-def test_failures_at_once_carry_the_ids_of_their_own_requests(handle: app.Handler) -> None:
+def test_failures_at_once_carry_the_ids_of_their_own_requests(handle: Handler) -> None:
     def one(number: int) -> Answer:
         request = event("GET", "/late")
         request["requestContext"]["requestId"] = f"r{number}"
@@ -125,7 +125,7 @@ def test_failures_at_once_carry_the_ids_of_their_own_requests(handle: app.Handle
 
 
 def test_a_bug_answers_500_with_the_request_id_and_nothing_of_its_cause(
-    handle: app.Handler, caplog: pytest.LogCaptureFixture
+    handle: Handler, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.DEBUG, logger="hookline"):
         answer = ask(handle, "GET", "/broken")
@@ -141,7 +141,7 @@ def test_a_bug_answers_500_with_the_request_id_and_nothing_of_its_cause(
 
 
 def test_a_server_fault_of_ours_is_logged_once_and_told(
-    handle: app.Handler, caplog: pytest.LogCaptureFixture
+    handle: Handler, caplog: pytest.LogCaptureFixture
 ) -> None:
     answer = ask(handle, "GET", "/full")
 
@@ -154,11 +154,11 @@ def test_a_server_fault_of_ours_is_logged_once_and_told(
     assert [record.message for record in caplog.records] == ["request_failed"]
 
 
-def test_an_answer_that_is_not_as_promised_is_an_internal_error(handle: app.Handler) -> None:
+def test_an_answer_that_is_not_as_promised_is_an_internal_error(handle: Handler) -> None:
     assert ask(handle, "GET", "/lying").status == 500
 
 
-def test_the_next_request_is_served_after_any_failure(handle: app.Handler) -> None:
+def test_the_next_request_is_served_after_any_failure(handle: Handler) -> None:
     ask(handle, "GET", "/broken")
 
     assert handle(event("POST", "/echo", {"name": "x"}), None)["body"] == "x"
@@ -180,7 +180,7 @@ def test_the_next_request_is_served_after_any_failure(handle: app.Handler) -> No
     ids=["cut", "nan", "infinity", "deep", "digits", "surrogate", "list", "text", "null"],
 )
 def test_a_body_that_is_no_json_object_is_a_bad_request(
-    handle: app.Handler, body: str, why: str | None
+    handle: Handler, body: str, why: str | None
 ) -> None:
     answer = ask(handle, "POST", "/echo", body)
 
@@ -188,7 +188,7 @@ def test_a_body_that_is_no_json_object_is_a_bad_request(
     assert why is None or why in answer.body["detail"]
 
 
-def test_a_body_that_is_not_utf8_is_a_bad_request(handle: app.Handler) -> None:
+def test_a_body_that_is_not_utf8_is_a_bad_request(handle: Handler) -> None:
     request = event("POST", "/echo")
     request["body"] = base64.b64encode(b'{"name": "\xff"}').decode()
     request["isBase64Encoded"] = True
@@ -196,7 +196,7 @@ def test_a_body_that_is_not_utf8_is_a_bad_request(handle: app.Handler) -> None:
     assert Answer.of(handle(request, None)).status == 400
 
 
-def test_a_body_in_base64_is_read(handle: app.Handler) -> None:
+def test_a_body_in_base64_is_read(handle: Handler) -> None:
     request = event("POST", "/echo")
     request["body"] = base64.b64encode('{"name": "é"}'.encode()).decode()
     request["isBase64Encoded"] = True
@@ -204,7 +204,7 @@ def test_a_body_in_base64_is_read(handle: app.Handler) -> None:
     assert handle(request, None)["body"] == "é"
 
 
-def test_another_content_type_is_415(handle: app.Handler) -> None:
+def test_another_content_type_is_415(handle: Handler) -> None:
     answer = ask(handle, "POST", "/echo", "<a/>", headers={"content-type": "text/xml"})
 
     assert (answer.status, answer.body["code"]) == (415, "unsupported_media_type")
@@ -221,7 +221,7 @@ def test_another_content_type_is_415(handle: app.Handler) -> None:
     ],
 )
 def test_a_body_that_does_not_fit_names_each_field(
-    handle: app.Handler, body: object, detail: str
+    handle: Handler, body: object, detail: str
 ) -> None:
     answer = ask(handle, "POST", "/echo", body)
 
@@ -229,7 +229,7 @@ def test_a_body_that_does_not_fit_names_each_field(
     assert detail in answer.body["detail"]
 
 
-def test_a_path_that_is_no_route_names_itself(handle: app.Handler) -> None:
+def test_a_path_that_is_no_route_names_itself(handle: Handler) -> None:
     answer = ask(handle, "PATCH", "/echo")
 
     assert answer.status == 404

@@ -10,11 +10,10 @@ from typing import Any
 from hookline.batch import jobs
 from hookline.core.errors import HooklineError
 from hookline.core.ports import Ports
-from hookline.core.topology import queue_spec
+from hookline.core.topology import Handler, queue_spec
 
 log = logging.getLogger(__name__)
 
-Handler = Callable[[dict[str, Any], object], dict[str, Any]]
 Work = Callable[[str, int], None]
 
 PAUSE_S = 60

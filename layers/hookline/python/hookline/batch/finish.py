@@ -15,12 +15,12 @@ from functools import partial
 import msgspec
 
 from hookline.batch import jobs, parts, results, shards
-from hookline.batch.events import Handler, queue_handler
+from hookline.batch.events import queue_handler
 from hookline.batch.parts import Counts, Row
 from hookline.core.errors import HooklineError, NotFound
 from hookline.core.ports import Ports
 from hookline.core.records import Job, JobStatus, Shard
-from hookline.core.topology import FINISH
+from hookline.core.topology import FINISH, Handler
 
 
 def build(ports: Ports) -> Handler:

@@ -18,10 +18,10 @@ from hookline.batch import manifest, parts, results, retry, shards
 from hookline.batch.manifest import Entry
 from hookline.batch.parts import Counts, Row
 from hookline.control import verification
-from hookline.control.app import Handler
 from hookline.core.errors import BadRequest, HooklineError, NotFound
 from hookline.core.ports import Ports
 from hookline.core.records import Job, Shard
+from hookline.core.topology import Handler
 from hookline.core.views import VerificationView
 
 PIECE_BYTES = 256 * 1024

@@ -28,10 +28,9 @@ from hookline.core.errors import (
     problem,
 )
 from hookline.core.ports import Ports
+from hookline.core.topology import Handler
 
 log = logging.getLogger(__name__)
-
-Handler = Callable[[dict[str, Any], object], dict[str, Any]]
 
 PROBLEM_JSON = "application/problem+json"
 SERVER_FAULT = 500

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from hookline.control.app import Handler
 from hookline.core.ports import Ports
 from hookline.core.records import PLATFORM, Credential
 from hookline.core.secrets import digest, same
+from hookline.core.topology import Handler
 
 _BEARER = re.compile(r"(?i:bearer) (hk_[0-9a-f]{64})")
 

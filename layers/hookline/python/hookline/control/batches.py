@@ -18,13 +18,13 @@ from hookline.core.errors import Conflict
 from hookline.core.ports import Ports, Put
 from hookline.core.records import Job, Model, Shard, Volume, number
 from hookline.core.requests import NewJob, NewRetry, ServingFields
-from hookline.core.topology import FINISH
+from hookline.core.topology import FINISH, Handler
 from hookline.core.views import JobStatusView, JobView, PageView, RequestView, ResultsView
 
 router = app.Router()
 
 
-def build(ports: Ports) -> app.Handler:
+def build(ports: Ports) -> Handler:
     """The handler of the routes below."""
     return app.handler([router], ports)
 

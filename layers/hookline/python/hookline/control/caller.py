@@ -9,8 +9,9 @@ from typing import Annotated, TypeVar
 from aws_lambda_powertools.event_handler import Request
 from aws_lambda_powertools.event_handler.depends import Depends
 
+from hookline.control.listing import every
 from hookline.core.errors import Forbidden, NotFound, Unauthenticated
-from hookline.core.ports import MAX_PAGE, Ports
+from hookline.core.ports import Ports
 from hookline.core.records import Record, Role
 
 R = TypeVar("R", bound=Record)
@@ -54,17 +55,6 @@ class Call:
                 why="It takes the role admin.",
                 hint="Ask an admin of your tenant.",
             )
-
-
-def every(ports: Ports, kind: type[R], tenant: str, prefix: str = "") -> Iterator[R]:
-    """Every record of a tenant whose key starts with `prefix`, page by page."""
-    after = ""
-    while True:
-        page = ports.catalog.query(kind, tenant, prefix=prefix, after=after, limit=MAX_PAGE)
-        yield from page.items
-        if not page.after:
-            return
-        after = page.after
 
 
 def _call(request: Request) -> Call:

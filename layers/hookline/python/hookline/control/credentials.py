@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from hookline.control.caller import every
+from hookline.control.listing import every
 from hookline.core.ports import Delete, Ports
 from hookline.core.records import PLATFORM, Credential, CredentialLink, Stream, User, number
 from hookline.core.secrets import digest

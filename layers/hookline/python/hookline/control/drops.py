@@ -16,8 +16,7 @@ from hashlib import sha256
 from typing import Any
 
 from hookline.control import outbox
-from hookline.control.app import Handler
-from hookline.control.caller import every
+from hookline.control.listing import every
 from hookline.control.outbox import Outgoing
 from hookline.control.transactions import Write, commit, next_number
 from hookline.control.volume_files import Source, source
@@ -25,6 +24,7 @@ from hookline.core.errors import CallerError, Conflict, NotFound
 from hookline.core.links import name_below, object_uri
 from hookline.core.ports import Ports, Put
 from hookline.core.records import PLATFORM, Drop, Job, Tenant, Trigger, Volume
+from hookline.core.topology import Handler
 
 log = logging.getLogger(__name__)
 

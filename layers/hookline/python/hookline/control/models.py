@@ -16,12 +16,13 @@ from hookline.core.errors import NotFound
 from hookline.core.ports import Delete, Ports
 from hookline.core.records import Model, upload_key
 from hookline.core.requests import NewModel, NewUpload
+from hookline.core.topology import Handler
 from hookline.core.views import ModelView, PageView, RequestView, UploadView
 
 router = app.Router()
 
 
-def build(ports: Ports) -> app.Handler:
+def build(ports: Ports) -> Handler:
     """The handler of the routes below."""
     return app.handler([router], ports)
 

@@ -11,6 +11,7 @@ from aws_lambda_powertools.event_handler import Response, content_types
 import hookline
 from hookline.control import app, batches, models, streams, triggers, users, verification, volumes
 from hookline.core.ports import Ports
+from hookline.core.topology import Handler
 
 router = app.Router()
 
@@ -54,7 +55,7 @@ _FAULT = {
 }
 
 
-def build(ports: Ports) -> app.Handler:
+def build(ports: Ports) -> Handler:
     """The handler of the route below."""
     return app.handler([router], ports)
 

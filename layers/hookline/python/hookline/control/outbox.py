@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 from uuid import uuid4
 
-from hookline.control.caller import every
+from hookline.control.listing import every
 from hookline.core.ports import Ports
 from hookline.core.records import PLATFORM, Job, Record
 from hookline.core.topology import PLAN, RECONCILE

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator
 from typing import ClassVar
 
-from hookline.control.caller import every
+from hookline.control.listing import every
 from hookline.core.errors import Conflict
 from hookline.core.ports import MAX_PAGE, Ports
 from hookline.core.records import Job, Record, Shard, number

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from hookline.control import credentials, outbox, overdue
-from hookline.control.app import Handler
-from hookline.control.caller import every
 from hookline.control.desired import (
     WORKERS,
     Action,
@@ -26,6 +24,7 @@ from hookline.control.desired import (
     plan_stream,
     plan_workers,
 )
+from hookline.control.listing import every
 from hookline.control.scaling import plan_scale
 from hookline.core.errors import Conflict, HooklineError, InvalidInput, Unavailable
 from hookline.core.ports import Group, Ports, Process
@@ -40,7 +39,7 @@ from hookline.core.records import (
     number,
     stream_of,
 )
-from hookline.core.topology import PLAN, RECONCILE, SHARDS
+from hookline.core.topology import PLAN, RECONCILE, SHARDS, Handler
 
 log = logging.getLogger(__name__)
 

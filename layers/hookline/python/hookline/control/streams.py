@@ -20,7 +20,7 @@ from hookline.core.ports import Ports, Put
 from hookline.core.records import TARGET_IN_FLIGHT, Model, Replica, Stream, number
 from hookline.core.requests import NewStream
 from hookline.core.secrets import new_token, redacted
-from hookline.core.topology import RECONCILE
+from hookline.core.topology import RECONCILE, Handler
 from hookline.core.views import (
     DeployedView,
     LogsView,
@@ -35,7 +35,7 @@ router = app.Router()
 _LEAVING = ("Undeploying", "Undeployed")
 
 
-def build(ports: Ports) -> app.Handler:
+def build(ports: Ports) -> Handler:
     """The handler of the routes below."""
     return app.handler([router], ports)
 

@@ -15,6 +15,7 @@ from hookline.core.ports import Delete, Ports, Put
 from hookline.core.records import PLATFORM, CredentialLink, Tenant, User
 from hookline.core.requests import NewKey, NewUser
 from hookline.core.secrets import new_key
+from hookline.core.topology import Handler
 from hookline.core.views import KeyView, MeView, NewKeyView, PageView, UserView
 
 router = app.Router()
@@ -23,7 +24,7 @@ USERS = "user/"  # the subjects of keys; those of tokens are streams
 ID_CHARS = 16
 
 
-def build(ports: Ports) -> app.Handler:
+def build(ports: Ports) -> Handler:
     """The handler of the routes below."""
     return app.handler([router], ports)
 

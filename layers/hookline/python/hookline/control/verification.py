@@ -16,6 +16,7 @@ from hookline.control.caller import Calling
 from hookline.control.paging import PageToken
 from hookline.core.ports import Ports
 from hookline.core.records import Job
+from hookline.core.topology import Handler
 from hookline.core.views import VerificationView
 
 router = app.Router()
@@ -24,7 +25,7 @@ Check = Callable[[Job, str], tuple[VerificationView, str]]
 """Checks a job from a position on: what was found, and the position to go on from."""
 
 
-def build(ports: Ports, check: Check) -> app.Handler:
+def build(ports: Ports, check: Check) -> Handler:
     """The handler of the route below."""
     return app.handler([router], ports, check=check)
 

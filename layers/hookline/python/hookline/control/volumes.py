@@ -17,6 +17,7 @@ from hookline.core.links import canonical
 from hookline.core.ports import Delete, Ports, check_blob_key
 from hookline.core.records import Volume
 from hookline.core.requests import MAX_UPLOAD_BYTES, NewFile, NewFiles, NewVolume
+from hookline.core.topology import Handler
 from hookline.core.views import (
     FileView,
     PageView,
@@ -30,7 +31,7 @@ from hookline.core.views import (
 router = app.Router()
 
 
-def build(ports: Ports) -> app.Handler:
+def build(ports: Ports) -> Handler:
     """The handler of the routes below and of the triggers'."""
     return app.handler([router, triggers.router], ports)
 

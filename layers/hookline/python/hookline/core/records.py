@@ -41,7 +41,7 @@ STREAM_ENDS: frozenset[str] = frozenset({"Failed", "Undeployed"})
 class Value(BaseModel):
     """A frozen part of a record. Unknown fields of a newer release are ignored on reading."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
 
 class Record(Value):

@@ -7,7 +7,11 @@ ports it makes: on AWS its role allows these and no other.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
+
+Handler = Callable[[dict[str, Any], object], dict[str, Any]]
 
 SHARDS, PLAN, FINISH, DROPS, RECONCILE = "shards", "plan", "finish", "drops", "reconcile"
 
