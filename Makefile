@@ -15,7 +15,7 @@ SAMPLE := --context 'hookline:tenants=["acme","globex"]' \
 NEEDS_NODE = "The CDK runs on Node.js, and $(1) is not installed. Install Node.js 20 or later \
 with npm, then run make again."
 
-.PHONY: help demo test test-fast lint fix check up synth docs bench lock clean
+.PHONY: help demo test test-fast lint fix check up synth smoke-aws docs bench lock clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -48,6 +48,12 @@ test: $(VENV)/.dev  ## Every test that runs without AWS, Docker or a GPU
 
 test-fast: $(VENV)/.dev  ## Unit, contract and property tests only
 	$(BIN)/pytest -m "not gpu and not aws and not slow" tests/unit tests/contract tests/property
+
+smoke-aws: $(VENV)/.dev node_modules/.package-lock.json  ## Try a deployed TENANT=… [STAGE=dev] [DEPLOY=1 IMAGE=…]
+	@test -n "$(TENANT)" || { echo "Which tenant? make smoke-aws TENANT=acme" >&2; exit 1; }
+	@test -z "$(DEPLOY)" || test -n "$(IMAGE)" || { echo "DEPLOY=1 needs IMAGE=…" >&2; exit 1; }
+	SMOKE_TENANT=$(TENANT) SMOKE_STAGE=$(or $(STAGE),dev) SMOKE_DEPLOY=$(DEPLOY) \
+	  SMOKE_IMAGE='$(IMAGE)' $(BIN)/pytest -m aws -s tests/aws
 
 lint: $(VENV)/.dev  ## Style, types and architecture
 	$(BIN)/ruff check $(SOURCES)
