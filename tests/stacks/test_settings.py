@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import re
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from stacks.settings import BadContext, Deployment, Quotas, from_context, rule_priority
+from stacks.settings import KEYS, BadContext, Deployment, Quotas, from_context, rule_priority
 
+GUIDE = Path(__file__).parents[2] / "docs" / "aws.md"
 IMAGE = "r.example/hookline:1-{device}"
 
 
@@ -164,3 +167,8 @@ def test_prod_has_no_single_gateway() -> None:
 def test_linked_buckets_may_come_from_the_command_line() -> None:
     given = {"hookline:linked-buckets": '{"acme": ["photos"]}'}
     assert deployment(**given).linked_buckets == {"acme": ("photos",)}
+
+
+def test_every_key_of_the_context_is_documented_once_and_no_other() -> None:
+    rows = re.findall(r"^\| `(tenant|hookline:[\w-]+)` \| \S", GUIDE.read_text(), re.MULTILINE)
+    assert sorted(rows) == sorted(KEYS)
