@@ -11,7 +11,7 @@ from aws_cdk import aws_elasticloadbalancingv2 as elbv2
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
-from hookline.core.topology import FUNCTIONS
+from hookline.core.topology import FUNCTIONS, METRICS, UNSERVED
 from stacks.constructs.workers import backlog
 from stacks.deploying import stack_options
 from stacks.grants import TENANT_TAG
@@ -50,7 +50,7 @@ class ObservabilityStack(Stack):
             if deployment.alarm_topic
             else None
         )
-        self._storage, self._serving = storage, serving
+        self._tenant, self._storage, self._serving = tenant, storage, serving
         alarms = [*self._of_queues(), *self._of_control(), *self._of_predict()]
         self._dashboard(alarms)
 
@@ -140,15 +140,32 @@ class ObservabilityStack(Stack):
                 0,
             ),
             self._alarm(
-                "NoHealthyReplica",
-                "No replica of the gateway is healthy: predict calls are refused. Look at the "
-                "events of its service.",
+                "NoHealthyGateway",
+                "No task of the gateway is healthy: predict calls are refused. Look at the events "
+                "of its service.",
                 healthy,
                 1,
                 comparison=_BELOW,
                 missing=cloudwatch.TreatMissingData.BREACHING,
             ),
+            self._alarm(
+                "NoHealthyReplica",
+                "Predict calls find no replica of their stream that answers. Look at `hookline "
+                "stream list` for one that has none ready, and at its log.",
+                self._unserved(),
+                0,
+            ),
         ]
+
+    def _unserved(self) -> cloudwatch.Metric:
+        """Of all streams together; the gateway logs it a minute each (gateway/emf.py)."""
+        return cloudwatch.Metric(
+            namespace=METRICS,
+            metric_name=UNSERVED,
+            dimensions_map={"tenant": self._tenant},
+            statistic="Sum",
+            period=_MINUTE,
+        )
 
     def _alarm(
         self,
@@ -194,6 +211,7 @@ class ObservabilityStack(Stack):
                 metrics.target_response_time(statistic="p99"),
             ),
             _graph("Predict: calls", metrics.request_count()),
+            _graph("Predict: calls without a replica", self._unserved()),
         ]
 
     def _batch_graphs(self) -> list[cloudwatch.IWidget]:

@@ -2,16 +2,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hookline.core.errors import HooklineError, Unauthenticated
-from hookline.gateway.proxy import MAX_IN_FLIGHT_PER_REPLICA, Gateway, PredictCall
+from hookline.gateway.proxy import Gateway, Limits, PredictCall
+from hookline.gateway.reporter import Reporter
 from hookline.gateway.routing import Destination, RoutingTable
-from hookline.gateway.upstream import Upstream
 from tests.unit.gateway.replicas import ok, replica
 
 
@@ -64,6 +66,14 @@ class Caller:
     @property
     def status(self) -> int:
         return int(self.sent[0]["status"])
+
+    @property
+    def refusal(self) -> tuple[int, str]:
+        return self.status, json.loads(self.answer)["code"]
+
+    @property
+    def says_when(self) -> bool:
+        return any(name == b"retry-after" for name, _ in self.sent[0]["headers"])
 
     @property
     def answer(self) -> bytes:
@@ -150,24 +160,148 @@ def test_a_caller_that_leaves_cancels_its_request(tmp_path: Path) -> None:
             caller.gone.set()
             await asyncio.wait_for(work, 5)
             assert caller.sent == []
-            assert gateway._upstreams[address].in_flight == 0
+            [upstream] = gateway._pool.by_load((address,))
+            assert upstream.in_flight == 0
 
     asyncio.run(go())
 
 
-def test_the_replica_with_the_fewest_requests_is_tried_first() -> None:
-    gateway = Gateway(Table(Destination("acme", 7, ())))
-    gateway._upstreams = {name: Upstream(name) for name in ("unix:a", "unix:b")}
-    gateway._upstreams["unix:a"].in_flight = 3
-    assert [up.address for up in gateway._by_load(("unix:a", "unix:b"))] == ["unix:b", "unix:a"]
+def test_full_replicas_are_overloaded(tmp_path: Path) -> None:
+    async def go() -> None:
+        async with hanging(tmp_path / "s") as (address, started):
+            full = Gateway(
+                Table(Destination("acme", 7, (address,))), limits=Limits(in_flight_per_replica=1)
+            )
+            first, second = Caller(), Caller()
+            work = asyncio.create_task(first.call(full))
+            await started.wait()
+            await second.call(full)
+            assert second.refusal == (503, "overloaded")
+            work.cancel()
+
+    asyncio.run(go())
 
 
-def test_full_replicas_are_overloaded() -> None:
-    gateway = Gateway(Table(Destination("acme", 7, ())))
-    gateway._upstreams = {"unix:a": Upstream("unix:a")}
-    gateway._upstreams["unix:a"].in_flight = MAX_IN_FLIGHT_PER_REPLICA
-    with pytest.raises(HooklineError, match="busy"):
-        gateway._by_load(("unix:a",))
+def test_a_tenant_with_too_many_requests_is_told_to_send_fewer(tmp_path: Path) -> None:
+    async def go() -> None:
+        async with hanging(tmp_path / "s") as (address, started):
+            gateway = Gateway(
+                Table(Destination("acme", 7, (address,))), limits=Limits(in_flight_per_tenant=1)
+            )
+            first, second = Caller(), Caller()
+            work = asyncio.create_task(first.call(gateway))
+            await started.wait()
+            await second.call(gateway)
+            assert second.refusal == (429, "too_many_requests")
+            assert second.says_when
+            work.cancel()
+            await asyncio.gather(work, return_exceptions=True)
+            assert gateway._tenants == {"acme": 0}
+
+    asyncio.run(go())
+
+
+@asynccontextmanager
+async def hanging(path: Path) -> AsyncIterator[tuple[str, asyncio.Event]]:
+    """A replica that never answers, and whether it was asked."""
+    started = asyncio.Event()
+
+    async def hang(_body: bytes) -> bytes:
+        started.set()
+        await asyncio.Event().wait()
+        return b""
+
+    async with replica(path, hang) as address:
+        yield address, started
+
+
+# --- held requests -------------------------------------------------------------------------
+
+ASLEEP = Destination("acme", 7, (), is_elastic=True, may_sleep=True)
+
+
+class Listener(Reporter):
+    """Notices whether anyone was in a hurry."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hurried = asyncio.Semaphore(0)
+
+    def hurry(self) -> None:
+        self.hurried.release()
+
+
+def test_a_request_wakes_a_stream_and_is_held_until_it_is_there(tmp_path: Path) -> None:
+    async def go() -> None:
+        table, reporter = Table(ASLEEP), Listener()
+        gateway, caller = Gateway(table, reporter), Caller()
+        work = asyncio.create_task(caller.call(gateway))
+        await reporter.hurried.acquire()
+        lane = gateway._lanes["acme", 7]
+        assert (lane.meter.waiting, lane.meter.in_flight) == (1, 0)
+        async with replica(tmp_path / "s", echo) as address:
+            table.answer = replace(ASLEEP, addresses=(address,))
+            await work
+            gateway.close()
+        assert (caller.status, caller.answer) == (200, b"echo hello")
+        assert (lane.meter.waiting, lane.answered, lane.unserved) == (0, 1, 0)
+
+    asyncio.run(go())
+
+
+def test_a_held_request_is_given_up_after_a_while() -> None:
+    async def go() -> None:
+        gateway, caller = Gateway(Table(ASLEEP), limits=Limits(hold_s=0.01)), Caller()
+        await caller.call(gateway)
+        assert caller.refusal == (503, "not_ready")
+        assert caller.says_when
+        lane = gateway._lanes["acme", 7]
+        assert (lane.meter.waiting, lane.unserved) == (0, 1)
+
+    asyncio.run(go())
+
+
+def test_no_more_requests_wait_than_may() -> None:
+    async def go() -> None:
+        reporter = Listener()
+        gateway = Gateway(Table(ASLEEP), reporter, Limits(waiting_per_stream=2))
+        held = [asyncio.create_task(Caller().call(gateway)) for _ in range(2)]
+        for _ in held:
+            await reporter.hurried.acquire()
+        caller = Caller()
+        await caller.call(gateway)
+        assert caller.refusal == (503, "overloaded")
+        assert caller.says_when
+        for task in held:
+            task.cancel()
+
+    asyncio.run(go())
+
+
+def test_a_caller_that_leaves_is_no_longer_held() -> None:
+    async def go() -> None:
+        reporter, caller = Listener(), Caller()
+        gateway = Gateway(Table(ASLEEP), reporter)
+        work = asyncio.create_task(caller.call(gateway))
+        await reporter.hurried.acquire()
+        caller.gone.set()
+        await asyncio.wait_for(work, 5)
+        assert gateway._lanes["acme", 7].meter.waiting == 0
+        assert gateway._tenants == {"acme": 0}
+
+    asyncio.run(go())
+
+
+def test_a_stream_that_should_have_replicas_and_has_none_is_refused_at_once() -> None:
+    async def go() -> None:
+        reporter, caller = Listener(), Caller()
+        gateway = Gateway(Table(Destination("acme", 7, ())), reporter)
+        await caller.call(gateway)
+        assert caller.refusal == (503, "not_ready")
+        assert reporter.hurried.locked()
+        assert gateway._lanes["acme", 7].unserved == 1
+
+    asyncio.run(go())
 
 
 def test_bodies_in_flight_are_bounded_in_bytes(tmp_path: Path) -> None:
@@ -180,7 +314,8 @@ def test_bodies_in_flight_are_bounded_in_bytes(tmp_path: Path) -> None:
             return ok(body)
 
         async with replica(tmp_path / "s", slow) as address:
-            gateway = Gateway(Table(Destination("acme", 7, (address,))), max_held_bytes=10)
+            table = Table(Destination("acme", 7, (address,)))
+            gateway = Gateway(table, limits=Limits(held_bytes=10))
             first, second = Caller(body=b"12345678"), Caller(body=b"1234")
             work = asyncio.create_task(first.call(gateway))
             await started.wait()

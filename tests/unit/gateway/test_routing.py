@@ -6,7 +6,7 @@ from hookline.core.errors import Conflict, HooklineError, NotReady, Unauthentica
 from hookline.core.ports import Ports
 from hookline.core.records import Credential, Replica, Serving, Stream, StreamStatus
 from hookline.core.secrets import digest, new_token
-from hookline.gateway.routing import KEEP_S, Destination, RoutingTable
+from hookline.gateway.routing import EMPTY_KEEP_S, KEEP_S, Destination, RoutingTable
 from tests.fakes import FakeClock
 
 TOKEN = new_token()
@@ -84,9 +84,42 @@ def test_a_stream_that_does_not_run_says_why(
     assert isinstance(RoutingTable(ports.catalog).resolve(TOKEN), refusal)
 
 
-def test_a_running_stream_without_replicas_is_not_ready(ports: Ports) -> None:
+def test_a_running_stream_without_replicas_has_no_addresses_and_is_asked_for_soon(
+    ports: Ports,
+) -> None:
+    timer = FakeClock()
     deploy(ports, replicas=0)
-    assert isinstance(RoutingTable(ports.catalog).resolve(TOKEN), NotReady)
+    table = RoutingTable(ports.catalog, timer=timer)
+    assert table.resolve(TOKEN) == Destination("acme", 7, ())
+    timer.advance(EMPTY_KEEP_S)
+    assert table.kept(TOKEN) is None
+    assert table.stale(TOKEN) is None
+
+
+def test_a_stream_says_whether_its_replicas_follow_its_load_and_may_be_none(ports: Ports) -> None:
+    deploy(ports)
+    stream = ports.catalog.get(Stream, "acme", 7)
+    assert stream is not None
+    ports.catalog.put(stream.changed(min_replicas=0, max_replicas=3))
+    answer = RoutingTable(ports.catalog).resolve(TOKEN)
+    assert answer == Destination("acme", 7, ("unix:/run/0",), is_elastic=True, may_sleep=True)
+
+
+def test_an_answer_is_stale_for_a_moment_and_then_unknown(ports: Ports) -> None:
+    timer = FakeClock()
+    deploy(ports)
+    table = RoutingTable(ports.catalog, timer=timer)
+    answer = table.resolve(TOKEN)
+    timer.advance(2 * KEEP_S - 0.1)
+    assert (table.kept(TOKEN), table.stale(TOKEN)) == (None, answer)
+    timer.advance(0.1)
+    assert table.stale(TOKEN) is None
+
+
+def test_a_refusal_is_never_stale(ports: Ports) -> None:
+    table = RoutingTable(ports.catalog)
+    table.resolve(TOKEN)
+    assert table.stale(TOKEN) is None
 
 
 def test_an_answer_is_kept_for_a_moment_and_then_asked_for_again(ports: Ports) -> None:

@@ -14,8 +14,11 @@ from hookline.adapters.aws.clients import Clients
 from hookline.adapters.aws.settings import AwsSettings
 from hookline.adapters.aws.task import OwnTask
 from hookline.core.errors import NotFound, NotReady
+from hookline.gateway.emf import print_emf
 from hookline.gateway.proxy import Gateway
+from hookline.gateway.reporter import Reporter
 from hookline.gateway.routing import RoutingTable
+from hookline.gateway.teller import Teller
 from hookline.runtime.asgi import (
     Message,
     Receive,
@@ -71,7 +74,8 @@ class Application:
 def run(settings: AwsSettings, _task: OwnTask | None) -> int:
     """Serve until SIGTERM and everything that was sent is answered; return the exit status."""
     ports = wiring.ports(settings, Clients())
-    gateway = Gateway(RoutingTable(ports.catalog))
+    teller = Teller(ports.catalog, ports.queue, ports.clock)
+    gateway = Gateway(RoutingTable(ports.catalog), Reporter(teller, print_emf))
     spec = ServerSpec(host=settings.process.host, port=settings.process.port)
     with (
         listening(spec) as listener,
@@ -87,6 +91,7 @@ async def _serve(gateway: Gateway, listener: socket.socket) -> None:
         loop.add_signal_handler(number, stop.set)
     application = Application(gateway)
     server = Server(server_config(application, DRAIN_S))
+    pulse = loop.create_task(gateway.run())
     http, stopping = loop.create_task(server.serve([listener])), loop.create_task(stop.wait())
     log.info("gateway_ready", extra={"port": listener.getsockname()[1]})
     await asyncio.wait((stopping, http), return_when=asyncio.FIRST_COMPLETED)
@@ -95,5 +100,6 @@ async def _serve(gateway: Gateway, listener: socket.socket) -> None:
     await asyncio.sleep(LAME_DUCK_S)
     server.should_exit = True
     await http
+    pulse.cancel()
     gateway.close()
     log.info("gateway_drained")

@@ -13,6 +13,7 @@ from typing import Any
 
 Handler = Callable[[dict[str, Any], object], dict[str, Any]]
 
+METRICS, UNSERVED = "hookline", "unserved_requests"  # the gateways' metrics; the alarming one
 SHARDS, PLAN, FINISH, DROPS, RECONCILE = "shards", "plan", "finish", "drops", "reconcile"
 
 
@@ -300,7 +301,10 @@ FUNCTIONS: tuple[Function, ...] = (
 )
 
 PROCESSES: tuple[ProcessKind, ...] = (
-    ProcessKind("gateway", _grants("catalog own: get query", "catalog platform: get")),
+    ProcessKind(
+        "gateway",
+        _grants("catalog own: get query put", "catalog platform: get", "queue reconcile: send"),
+    ),
     ProcessKind(
         "stream",
         _grants(

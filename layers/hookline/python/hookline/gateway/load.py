@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal
 
 from hookline.core.records import LOAD_RENEW_S
@@ -47,6 +48,69 @@ class Meter:
         now = self._timer()
         self._area += self.in_flight * (now - self._since)
         self._since = now
+
+
+class Lane:
+    """One stream's traffic through this gateway, and what of it was told."""
+
+    def __init__(self, tenant: str, stream_id: int) -> None:
+        self.tenant, self.stream_id = tenant, stream_id
+        self.is_elastic = False
+        self.meter, self.told = Meter(), Told()
+        self.answered = self.failed = self.unserved = 0
+        self.peak = 0.0
+
+    def report(self, now: float) -> Report | None:
+        """What is to be written of its load, if anything is. `now` is of any one clock."""
+        mean = self.meter.mean()
+        self.peak = max(self.peak, mean)
+        if not self.is_elastic:
+            return None
+        waiting = self.meter.waiting
+        news = self.told.news(mean + waiting, now)
+        if not news:
+            return None
+        in_flight = max(0.0, self.told.value - waiting)
+        is_urgent = waiting > 0 or news == "risen"
+        return Report(self.tenant, self.stream_id, in_flight, waiting, is_urgent=is_urgent)
+
+    def count(self) -> Numbers:
+        """What has happened since this was asked before."""
+        numbers = Numbers(
+            self.tenant, self.stream_id, self.peak, self.answered, self.failed, self.unserved
+        )
+        self.answered = self.failed = self.unserved = 0
+        self.peak = 0.0
+        return numbers
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is in hand and nothing is left to count."""
+        has_numbers = self.answered or self.failed or self.unserved or self.peak
+        return not (self.meter.in_flight or self.meter.waiting or has_numbers)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A load to write. `is_urgent`: the reconciler is to look at once."""
+
+    tenant: str
+    stream_id: int
+    in_flight: float
+    waiting: int
+    is_urgent: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """A stream's traffic over an interval. `unserved` found no replica, and are not `failed`."""
+
+    tenant: str
+    stream_id: int
+    in_flight: float
+    answered: int
+    failed: int
+    unserved: int
 
 
 class Told:

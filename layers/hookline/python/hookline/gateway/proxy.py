@@ -15,10 +15,15 @@ from hookline.core.errors import (
     MethodNotAllowed,
     NotReady,
     Overloaded,
+    TooManyRequests,
     Unauthenticated,
 )
 from hookline.core.topology import GATEWAY_ROUTES
 from hookline.gateway.budget import Budget
+from hookline.gateway.load import Lane, Meter
+from hookline.gateway.lookup import Lookup
+from hookline.gateway.pool import Pool
+from hookline.gateway.reporter import Reporter
 from hookline.gateway.routing import Destination, RoutingTable
 from hookline.gateway.upstream import NotSent, Response, Upstream
 from hookline.runtime.asgi import (
@@ -34,10 +39,9 @@ from hookline.runtime.asgi import (
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+Headers = list[tuple[bytes, bytes]]
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
-MAX_HELD_BYTES = 512 * 1024 * 1024
-MAX_IN_FLIGHT_PER_REPLICA = 512
 _PARTS = {"{stream_id}": r"(?P<stream_id>[0-9]{1,10})", "{token}": "(?P<token>[^/]+)"}
 _PATHS = [
     re.compile("/".join(_PARTS.get(part, part) for part in route.path.split("/")))
@@ -45,6 +49,19 @@ _PATHS = [
 ]
 _FORWARDED = frozenset({b"content-type", b"accept", b"x-request-timeout-ms"})
 _RETURNED = frozenset({b"content-type", b"retry-after"})
+_SERVER_FAULT = 500
+_LOOK_S = 0.1  # between looks for the replica that a held request waits for
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What the gateway takes at once. A request that wakes a stream is held for `hold_s`."""
+
+    held_bytes: int = 512 * 1024 * 1024
+    in_flight_per_replica: int = 512
+    in_flight_per_tenant: int = 4096
+    waiting_per_stream: int = 64
+    hold_s: float = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +85,19 @@ class PredictCall:
 class Gateway:
     """The data plane's entrance: one per process, shared by all its connections."""
 
-    def __init__(self, table: RoutingTable, max_held_bytes: int = MAX_HELD_BYTES) -> None:
-        self._table, self._budget = table, Budget(max_held_bytes)
-        self._upstreams: dict[str, Upstream] = {}
+    def __init__(
+        self, table: RoutingTable, reporter: Reporter | None = None, limits: Limits | None = None
+    ) -> None:
+        self._limits = limits or Limits()
+        self._lookup, self._budget = Lookup(table), Budget(self._limits.held_bytes)
+        self._pool = Pool()
+        self._lanes: dict[tuple[str, int], Lane] = {}
+        self._tenants: dict[str, int] = {}
+        self._reporter = reporter or Reporter()
+
+    async def run(self) -> None:
+        """Tell the loads of the streams, until cancelled."""
+        await self._reporter.run(self._lanes, self._tidy)
 
     async def answer(self, scope: Scope, receive: Receive, send: Send, request: str) -> bool:
         """Answer a request to one of GATEWAY_ROUTES; False for others, which are left alone."""
@@ -100,12 +127,12 @@ class Gateway:
         stream_id: int | None = None,
     ) -> None:
         """Answer one predict call. The token is in the header unless the path carried it."""
+        token = token or bearer(scope)
         try:
-            destination = await self._admit(token or bearer(scope), stream_id)
+            destination = await self._admit(token, stream_id)
             with self._budget.hold() as held:
                 body = await held.body(scope, receive, MAX_BODY_BYTES)
-                headers = _forwarded(scope, request)
-                call = self._send(token or bearer(scope), destination, headers, body)
+                call = self._answer(token, destination, _forwarded(scope, request), body)
                 response = await _unless_gone(call, receive)
         except ClientGone:
             log.info("client_gone")
@@ -119,8 +146,10 @@ class Gateway:
 
     def close(self) -> None:
         """Close every idle connection to a replica."""
-        for upstream in self._upstreams.values():
-            upstream.close()
+        self._pool.close()
+
+    def _tidy(self) -> None:
+        self._pool.keep(self._lookup.table.addresses())
 
     async def _admit(self, token: str, stream_id: int | None) -> Destination:
         if not token:
@@ -128,7 +157,7 @@ class Gateway:
                 "The request carries no presigned token.",
                 hint="Send it as `Authorization: Bearer TOKEN`.",
             )
-        destination = await self._resolve(token)
+        destination = await self._lookup.find(token)
         if stream_id is not None and destination.stream_id != stream_id:
             raise Unauthenticated(
                 f"The presigned token is not one of stream {stream_id}.",
@@ -136,48 +165,108 @@ class Gateway:
             )
         return destination
 
-    async def _resolve(self, token: str) -> Destination:
-        answer = self._table.kept(token)
-        if answer is None:
-            answer = await asyncio.to_thread(self._table.resolve, token)
-        if isinstance(answer, HooklineError):
-            raise answer
-        return answer
+    def _enter(self, tenant: str) -> None:
+        """Count one more of the tenant's requests, or refuse it."""
+        count = self._tenants.get(tenant, 0)
+        if count >= self._limits.in_flight_per_tenant:
+            raise TooManyRequests(
+                "Your tenant has as many requests in flight as it may.",
+                why=f"Together its streams take {self._limits.in_flight_per_tenant} at once here.",
+                hint="Send fewer at a time.",
+            )
+        self._tenants[tenant] = count + 1
+
+    def _lane(self, destination: Destination) -> Lane:
+        place = (destination.tenant, destination.stream_id)
+        lane = self._lanes.get(place)
+        if lane is None:
+            lane = self._lanes[place] = Lane(*place)
+        lane.is_elastic = destination.is_elastic
+        return lane
+
+    async def _answer(
+        self, token: str, destination: Destination, headers: Headers, body: bytes
+    ) -> Response:
+        lane = self._lane(destination)
+        self._enter(lane.tenant)
+        try:
+            if not destination.addresses:
+                destination = await self._woken(token, destination, lane)
+            response = await self._send(token, destination, headers, body, lane.meter)
+        except NotReady:
+            lane.unserved += 1
+            raise
+        except HooklineError as error:
+            lane.failed += error.status >= _SERVER_FAULT
+            raise
+        finally:
+            self._tenants[lane.tenant] -= 1
+        lane.answered += 1
+        lane.failed += response.status >= _SERVER_FAULT
+        return response
+
+    async def _woken(self, token: str, destination: Destination, lane: Lane) -> Destination:
+        """Hold the request until a replica is there. Raise NotReady when none comes in time."""
+        if not destination.may_sleep:
+            raise _no_replica(destination)
+        if lane.meter.waiting >= self._limits.waiting_per_stream:
+            raise Overloaded(
+                f"As many requests as may already wait for stream {destination.stream_id}.",
+                why="It had no replica, since it was idle, and is starting one.",
+                hint="Try again shortly.",
+            )
+        lane.meter.waiting += 1
+        self._reporter.hurry()
+        try:
+            async with asyncio.timeout(self._limits.hold_s):
+                while not destination.addresses:
+                    await asyncio.sleep(_LOOK_S)
+                    destination = await self._lookup.find(token)
+        except TimeoutError:
+            raise _no_replica(destination) from None
+        finally:
+            lane.meter.waiting -= 1
+        return destination
 
     async def _send(
-        self,
-        token: str,
-        destination: Destination,
-        headers: list[tuple[bytes, bytes]],
-        body: bytes,
+        self, token: str, destination: Destination, headers: Headers, body: bytes, meter: Meter
     ) -> Response:
-        for upstream in self._by_load(destination.addresses):
+        for upstream in self._with_room(destination):
+            meter.begin()
             try:
-                return await upstream.post(b"/predict", headers, body)
+                response = await upstream.post(b"/predict", headers, body)
             except NotSent:  # dead, or not yet replaced in the table: the next one may take it
-                self._upstreams.pop(upstream.address, None)
-                self._table.forget(token)
-        raise NotReady(
-            f"No replica of stream {destination.stream_id} can be reached.",
-            why="They are starting, or were just replaced.",
-            hint="Try again shortly.",
-        )
+                self._pool.rest(upstream)
+                self._lookup.table.forget(token)
+            else:
+                self._pool.reached(upstream)
+                return response
+            finally:
+                meter.end()
+        raise _no_replica(destination)
 
-    def _by_load(self, addresses: Sequence[str]) -> list[Upstream]:
-        upstreams = [
-            self._upstreams.setdefault(address, Upstream(address)) for address in addresses
-        ]
-        upstreams.sort(key=lambda upstream: upstream.in_flight)
-        if upstreams[0].in_flight >= MAX_IN_FLIGHT_PER_REPLICA:
+    def _with_room(self, destination: Destination) -> Sequence[Upstream]:
+        """The stream's replicas in the order in which to try them."""
+        upstreams = self._pool.by_load(destination.addresses)
+        most = self._limits.in_flight_per_replica
+        if upstreams[0].in_flight >= most and all(up.in_flight >= most for up in upstreams):
             raise Overloaded(
                 "Every replica of this stream is busy.",
-                why=f"Each has {MAX_IN_FLIGHT_PER_REPLICA} requests in flight.",
+                why=f"Each has {most} requests in flight.",
                 hint="Try again shortly, or deploy with more replicas.",
             )
         return upstreams
 
 
-def _forwarded(scope: Scope, request: str) -> list[tuple[bytes, bytes]]:
+def _no_replica(destination: Destination) -> NotReady:
+    return NotReady(
+        f"No replica of stream {destination.stream_id} can be reached.",
+        why="They are starting, or were just replaced.",
+        hint="Try again shortly.",
+    )
+
+
+def _forwarded(scope: Scope, request: str) -> Headers:
     kept = [(name, value) for name, value in scope["headers"] if name in _FORWARDED]
     return [*kept, (b"x-request-id", request.encode())]
 

@@ -11,17 +11,23 @@ from hookline.core.ports import Catalog
 from hookline.core.records import PLATFORM, Credential, Replica, Stream, number
 from hookline.core.secrets import digest, same
 
-KEEP_S = 1.0  # how long a revoked token or a dead replica may still be believed in
+KEEP_S = 1.0  # how long an answer is believed; as long again while another is asked for
+EMPTY_KEEP_S = 0.25  # a stream without a replica is about to get one
 MAX_KEPT = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """A stream as the gateway sees it. `addresses`: `unix:/path` or `http://host:port`."""
+    """A stream as the gateway sees it. `addresses`: `unix:/path` or `http://host:port`.
+
+    `is_elastic`: its replicas follow its load. `may_sleep`: it may have none, until one is needed.
+    """
 
     tenant: str
     stream_id: int
     addresses: Sequence[str]
+    is_elastic: bool = False
+    may_sleep: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +37,10 @@ class _Kept:
 
 
 class RoutingTable:
-    """Resolves tokens. Answers, good and bad, are believed for KEEP_S seconds."""
+    """Resolves tokens. Answers, good and bad, are believed for KEEP_S seconds.
+
+    So a token that is revoked opens its stream for at most twice as long.
+    """
 
     def __init__(
         self,
@@ -56,8 +65,24 @@ class RoutingTable:
             answer = error
         if len(self._kept) >= MAX_KEPT:
             self._kept.clear()
-        self._kept[token_sha256] = _Kept(self._timer() + KEEP_S, answer)
+        is_empty = isinstance(answer, Destination) and not answer.addresses
+        keep_s = EMPTY_KEEP_S if is_empty else KEEP_S
+        self._kept[token_sha256] = _Kept(self._timer() + keep_s, answer)
         return answer
+
+    def stale(self, token: str) -> Destination | None:
+        """What was known a moment ago, good enough while `resolve` asks again."""
+        kept = self._kept.get(digest(token))
+        if kept is None or kept.until + KEEP_S <= self._timer():
+            return None
+        answer = kept.answer
+        return answer if isinstance(answer, Destination) and answer.addresses else None
+
+    def addresses(self) -> frozenset[str]:
+        """Every replica that some answer names."""
+        answers = [kept.answer for kept in list(self._kept.values())]
+        found = [answer.addresses for answer in answers if isinstance(answer, Destination)]
+        return frozenset().union(*found)
 
     def forget(self, token: str) -> None:
         """Make the next `resolve` ask again."""
@@ -71,10 +96,13 @@ class RoutingTable:
             raise _unknown_token()
         _check_answers(stream)
         found = self._catalog.query(Replica, credential.owner, prefix=f"{number(stream.id)}/")
-        addresses = tuple(replica.address for replica in found.items)
-        if not addresses:
-            raise NotReady(f"Stream {stream.id} has no replica yet.", hint="Try again shortly.")
-        return Destination(credential.owner, stream.id, addresses)
+        return Destination(
+            credential.owner,
+            stream.id,
+            tuple(replica.address for replica in found.items),
+            is_elastic=stream.is_elastic,
+            may_sleep=stream.min_replicas == 0,
+        )
 
     def _credential(self, token_sha256: str) -> Credential:
         credential = self._catalog.get(Credential, PLATFORM, token_sha256)

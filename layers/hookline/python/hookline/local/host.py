@@ -23,7 +23,9 @@ from hookline.core.records import PLATFORM, Credential
 from hookline.core.secrets import digest
 from hookline.core.topology import RECONCILE
 from hookline.gateway.proxy import Gateway
+from hookline.gateway.reporter import Reporter
 from hookline.gateway.routing import RoutingTable
+from hookline.gateway.teller import Teller
 from hookline.local.app import App
 from hookline.local.blob_routes import BlobRoutes
 from hookline.local.bridge import Routes, handlers
@@ -111,13 +113,18 @@ def _app(config: Config, ports: Ports, fleet: ProcessFleet, on_ready: Callable[[
     functions = handlers(ports, {"reconcile": {"workers": workers}})
     background = Background(pollers(functions, ports.queue), Watcher(ports), fleet)
     executor = ThreadPoolExecutor(CONTROL_THREADS, "control")
-    gateway = Gateway(RoutingTable(ports.catalog))
+    teller = Teller(ports.catalog, ports.queue, ports.clock)
+    gateway = Gateway(RoutingTable(ports.catalog), Reporter(teller))
+    pulse: list[asyncio.Task[None]] = []
 
     async def start() -> None:
         background.start()
+        pulse.append(asyncio.create_task(gateway.run()))
         on_ready()
 
     async def stop() -> None:
+        for task in pulse:
+            task.cancel()
         gateway.close()
         await asyncio.to_thread(background.stop)
         executor.shutdown()
