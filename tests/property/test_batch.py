@@ -82,7 +82,7 @@ def test_every_file_is_one_row_in_order(
     run(files, first_shard, faults, actions)
 
 
-@pytest.mark.slow
+@pytest.mark.faults
 @pytest.mark.timeout(900)
 @settings(max_examples=500, deadline=None)
 @given(VOLUMES, st.integers(1, 8), FAULTS, st.lists(ACTIONS, max_size=40))

@@ -49,12 +49,13 @@ class Fault:
         return self.calls >= max(self._modes, default=0)
 
     def on(self, ports: Ports) -> Ports:
-        """The same ports, with this fault in all their calls."""
+        """The same ports, with this fault in all their calls, those of the clock included."""
         return replace(
             ports,
             catalog=_faulty(ports.catalog, self),
             blobs=_faulty(ports.blobs, self),
             queue=_faulty(ports.queue, self),
+            clock=lambda: self.call(ports.clock),
         )
 
     def call(self, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -63,7 +64,7 @@ class Fault:
             mode = self._modes.get(self.calls, "")
         self._before(mode)
         answer = method(*args, **kwargs)
-        if mode == "repeated" and method.__name__ not in _ONCE:
+        if mode == "repeated" and getattr(method, "__name__", "") not in _ONCE:
             _forget(answer)
             answer = method(*args, **kwargs)
         if mode in ("unknown", "killed after"):

@@ -22,7 +22,7 @@ from tests.replicas import launch_spec
 from tests.unit.batch.world import World
 
 HOOKS = """
-import os, time
+import ctypes, os, resource, signal, sys, time
 
 def init(prm):
     return object()
@@ -31,7 +31,17 @@ def preprocess(input, model):
     if input == b"exit":
         os._exit(9)
     if input == b"hang":
-        time.sleep(600)
+        while True:
+            pass
+    if input == b"segfault":
+        ctypes.string_at(0)
+    if input == b"killed":  # as the kernel does when memory runs out
+        os.kill(os.getpid(), signal.SIGKILL)
+    if input == b"memory":
+        resource.setrlimit(resource.RLIMIT_AS, (2**32, 2**32))
+        return bytearray(2**33)
+    if input == b"sys.exit":
+        sys.exit(7)
     if input == b"bad":
         raise ValueError("this one is bad \\ud800")
     return input
@@ -94,20 +104,30 @@ def run(world: World, hooks: str, folder: Path) -> Job:
 
 
 @pytest.mark.slow
-def test_hooks_that_exit_hang_or_raise_cost_one_row_each(world: World, tmp_path: Path) -> None:
+def test_hooks_that_die_hang_or_raise_cost_one_row_each(world: World, tmp_path: Path) -> None:
     files = {f"{n:02}.txt": b"fine" for n in range(12)}
     files |= {"03.txt": b"exit", "05.txt": b"bad", "09.txt": b"hang"}
+    files |= {
+        "20.txt": b"segfault",
+        "21.txt": b"killed",
+        "22.txt": b"memory",
+        "23.txt": b"sys.exit",
+    }
     world.submit(files)
 
     job = run(world, HOOKS, tmp_path)
 
-    assert (job.status, job.succeeded, job.failed) == ("CompletedWithErrors", 9, 3)
+    assert (job.status, job.succeeded, job.failed) == ("CompletedWithErrors", 9, 7)
     rows = csv_rows(world.ports, job)
     assert [row[1] for row in rows if not row[2]] == ["fine"] * 9
     errors = {row[0]: row[2] for row in rows if row[2]}
     assert errors["03.txt"].startswith("hook_crashed: ")
     assert errors["05.txt"].startswith("hook_failed: ")
     assert "did not answer in time" in errors["09.txt"]
+    assert errors["20.txt"].startswith("hook_crashed: ")
+    assert errors["21.txt"].startswith("hook_crashed: ")
+    assert "MemoryError" in errors["22.txt"]
+    assert "SystemExit" in errors["23.txt"]
     check_job(world.ports, job, list(files))
 
 

@@ -117,6 +117,22 @@ def test_an_engine_that_dies_while_it_loads_ends_the_job(world: World) -> None:
     assert "SIGSEGV" in failure.message
 
 
+def test_an_engine_that_is_killed_once_while_it_loads_is_opened_again(world: World) -> None:
+    deaths = ["killed by SIGKILL", "killed by SIGKILL"]
+
+    def sometimes(job: Job, model: Model) -> FakeEngine:
+        if deaths:
+            raise EngineDied(deaths.pop())
+        return world.engine.open(job, model)
+
+    world.submit(FILES)
+
+    job = world.settle(sometimes)
+
+    assert (job.status, deaths) == ("Completed", [])
+    check_job(world.ports, job, list(FILES))
+
+
 def test_storage_that_is_away_for_a_while_does_not_end_the_job(world: World) -> None:
     away = [True] * 7
 

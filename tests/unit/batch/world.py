@@ -185,6 +185,14 @@ class World:
         worker.close()
         return steps
 
+    def work_once(self) -> int:
+        """One message of a worker that is gone afterwards."""
+        worker = self.worker()
+        try:
+            return int(worker.step())
+        finally:
+            worker.close()
+
     def settle(self, open_engine: OpenEngine | None = None) -> Job:
         """Let everything happen that will, waiting out leases and delays."""
         for _ in range(100):

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
+from typing import Any, cast
 
-from hookline.core.ports import Ports
+import pytest
+
+from hookline.core.errors import Unavailable
+from hookline.core.ports import Lease, Ports, Queue
 from hookline.core.topology import DROPS, PLAN, Function
 from hookline.local.bridge import Handler
 from hookline.local.pollers import Poller
@@ -30,6 +33,29 @@ class Calls:
         self.called.set()
         failed = [record["messageId"] for record in records if record["body"] in self.fail]
         return {"batchItemFailures": [{"itemIdentifier": name} for name in failed]}
+
+
+class FullDisk:
+    """A queue that cannot write for a while: nothing is acked or held back."""
+
+    def __init__(self, queue: Queue, failures: int) -> None:
+        self._queue, self.failures = queue, failures
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._queue, name)
+
+    def ack(self, lease: Lease) -> None:
+        self._fail()
+        self._queue.ack(lease)
+
+    def extend(self, lease: Lease, lease_s: int) -> None:
+        self._fail()
+        self._queue.extend(lease, lease_s)
+
+    def _fail(self) -> None:
+        if self.failures:
+            self.failures -= 1
+            raise Unavailable("The database queue.db failed.", why="The disk is full.")
 
 
 def poller(ports: Ports, handler: Handler, **changes: Any) -> Poller:
@@ -93,3 +119,18 @@ def test_a_started_poller_calls_its_schedule_at_once_and_takes_messages(ports: P
     finally:
         running.stop(WAIT_S)
     assert calls.bodies == [["late"]]
+
+
+@pytest.mark.parametrize("body", [b"fine", b"bad"])
+def test_a_full_disk_does_not_end_a_poller(ports: Ports, clock: FakeClock, body: bytes) -> None:
+    """What cannot be acked or held back comes again when its lease ends."""
+    calls = Calls(fail={"bad"})
+    ports.queue.send(PLAN, [body])
+    full = FullDisk(ports.queue, failures=1)
+    taker = Poller(Function("f", "x:y", queue=PLAN), calls, cast("Queue", full))
+
+    taker._take()
+    clock.advance(3600)
+    taker._take()
+
+    assert calls.bodies == [[body.decode()]] * 2

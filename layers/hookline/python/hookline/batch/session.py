@@ -15,6 +15,7 @@ from hookline.runtime.items import Item, Outcome
 
 MAX_BATCH_ITEMS = 32
 BATCH_S = 1.0  # between batches a worker looks whether the job stops
+LOADS = 3  # what kills an engine that loads may be something else
 FILE_TIMEOUT_S = 60.0  # as long as a request to a stream may take
 
 
@@ -110,13 +111,18 @@ class Session:
         return outcomes
 
     def _opened(self) -> Engine:
-        if self._engine is None:
+        """The engine. One that dies while it loads may have been killed, so it is no proof."""
+        deaths = 0
+        while self._engine is None:
             try:
                 self._engine = self._open(self.job, self._model)
             except EngineDied as died:
-                raise ModelLoadFailed(
-                    "The engine died while it loaded the model and the hooks.", why=str(died)
-                ) from died
+                deaths += 1
+                if deaths == LOADS:
+                    raise ModelLoadFailed(
+                        "The engine died each time it loaded the model and the hooks.",
+                        why=str(died),
+                    ) from died
         return self._engine
 
 

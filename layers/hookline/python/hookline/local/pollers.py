@@ -75,17 +75,19 @@ class Poller:
         answer = self._call(sqs_event(leases))
         failed = {lease.message_id for lease in leases} if answer is None else failed_ids(answer)
         for lease in leases:
-            if lease.message_id in failed:
-                self._hold_back(lease)
+            self._settle(lease, has_failed=lease.message_id in failed)
+
+    def _settle(self, lease: Lease, *, has_failed: bool) -> None:
+        """Be done with it; or have it again, later each time, until it counts among the dead."""
+        try:
+            if has_failed:
+                self._queue.extend(lease, min(2**lease.attempts, MAX_BACKOFF_S))
             else:
                 self._queue.ack(lease)
-
-    def _hold_back(self, lease: Lease) -> None:
-        """Deliver it again, later each time, until the queue counts it among the dead."""
-        try:
-            self._queue.extend(lease, min(2**lease.attempts, MAX_BACKOFF_S))
         except Conflict:
             log.info("lease_ended", extra={"queue": lease.queue})
+        except HooklineError:  # a full disk; the lease ends by itself, and the message comes again
+            log.exception("message_not_settled", extra={"queue": lease.queue})
 
     def _call(self, event: Event) -> object | None:
         context = Context(self._function.name, uuid.uuid4().hex)
