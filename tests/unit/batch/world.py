@@ -93,6 +93,9 @@ class Recorder:
 
     def transact(self, writes: Sequence[Put | Delete]) -> None:
         self._catalog.transact(writes)
+        for write in writes:
+            if isinstance(write, Put) and isinstance(write.record, Job):
+                self.jobs.append(write.record)
 
 
 class World:
