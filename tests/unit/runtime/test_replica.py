@@ -20,6 +20,7 @@ import pytest
 
 from hookline.core.errors import Unavailable
 from hookline.core.secrets import digest
+from hookline.runtime.listening import listening
 from hookline.runtime.spec import SandboxSpec, ServerSpec
 from tests.replicas import ECHO, Process, launch_spec, post, read_answer, replica, until
 
@@ -113,8 +114,6 @@ def test_a_socket_path_that_is_too_long_is_refused_by_name(tmp_path: Path) -> No
 
 
 def test_a_port_in_use_is_unavailable() -> None:
-    from hookline.runtime.serving import listening  # noqa: PLC0415 - imports the server
-
     with socket.create_server(("127.0.0.1", 0)) as taken:
         spec = ServerSpec(port=taken.getsockname()[1])
         with pytest.raises(Unavailable, match="Cannot listen"), listening(spec):

@@ -7,8 +7,7 @@ import contextlib
 import json
 import logging
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import httpx2
@@ -16,9 +15,11 @@ import pytest
 
 from hookline.core.errors import HookFailed, InvalidInput
 from hookline.core.secrets import digest
-from hookline.runtime.asgi import Message
 from hookline.runtime.batcher import Batcher
+from hookline.runtime.connection import Connection
 from hookline.runtime.items import Answer, Item, Outcome
+from hookline.runtime.lane import Lane
+from hookline.runtime.pace import Pace
 from hookline.runtime.server import Application
 from hookline.runtime.spec import ServerSpec
 
@@ -61,18 +62,41 @@ def pipeline() -> Pipeline:
 
 
 @contextlib.asynccontextmanager
+async def listening(application: Application) -> AsyncIterator[str]:
+    """`application` on a real socket; yields its URL."""
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Connection(application), "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+        for connection in list(application.connections):
+            connection.stop()
+        await application.left_by_all()
+
+
+@contextlib.asynccontextmanager
 async def serving(
     pipeline: Pipeline, **settings: Any
 ) -> AsyncIterator[tuple[httpx2.AsyncClient, Application]]:
     spec = ServerSpec(**settings)
     application = Application(spec)
-    with ThreadPoolExecutor(1) as thread:
-        batcher = Batcher(run=pipeline.run, executor=thread, max_queue_items=spec.max_queue_items)
-        application.open(batcher)
-        transport = httpx2.ASGITransport(application)
-        async with httpx2.AsyncClient(transport=transport, base_url="http://replica") as client:
-            yield client, application
+    lane = Lane("test")
+    application.open(
+        Batcher(
+            pipeline.run,
+            [lane],
+            Pace(may_run_inline=False),
+            max_queue_items=spec.max_queue_items,
+        )
+    )
+    async with (
+        listening(application) as url,
+        httpx2.AsyncClient(base_url=url, verify=False) as client,
+    ):
+        yield client, application
         pipeline.gate.set()
+    lane.close()
 
 
 def ask(
@@ -83,6 +107,44 @@ def ask(
             return await client.request(method, path, **kw)
 
     return asyncio.run(scenario())
+
+
+async def connected(application: Application, count: int) -> None:
+    while len(application.connections) != count:  # noqa: ASYNC110 - a test may look inside
+        await asyncio.sleep(0)
+
+
+async def _raw(url: str, data: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection on which `data` has been sent."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+    writer.write(data)
+    await writer.drain()
+    return reader, writer
+
+
+def post(
+    body: bytes, *, path: str = "/predict", length: int | None = None, lines: str = ""
+) -> bytes:
+    size = len(body) if length is None else length
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n{lines}\r\n"
+    return head.encode() + body
+
+
+def said(pipeline: Pipeline, data: bytes, **settings: Any) -> tuple[int, dict[str, str], Any]:
+    """Status, headers and problem in the answer to `data`, which asks to hang up after it."""
+
+    async def scenario() -> bytes:
+        async with serving(pipeline, **settings) as (client, _):
+            reader, writer = await _raw(str(client.base_url).rstrip("/"), data)
+            answer = await reader.read()
+            writer.close()
+            return answer
+
+    head, _, body = asyncio.run(scenario()).partition(b"\r\n\r\n")
+    start, *lines = head.decode().split("\r\n")
+    headers = {name: value for name, _, value in (line.partition(": ") for line in lines)}
+    is_problem = headers["content-type"] == "application/problem+json"
+    return int(start.split()[1]), headers, json.loads(body) if is_problem else body
 
 
 @pytest.mark.parametrize("path", ["/predict", "/invocations"])
@@ -172,15 +234,17 @@ def test_a_mime_type_that_would_split_the_answer_is_the_hooks_fault(pipeline: Pi
 def test_only_the_exact_token_passes(
     pipeline: Pipeline, authorization: str | None, status: int
 ) -> None:
-    headers = {} if authorization is None else {"authorization": authorization}
-    settings = {"token_sha256": (digest("other"), digest(TOKEN), digest(""))}
+    lines = "" if authorization is None else f"Authorization: {authorization}\r\n"
+    data = post(b"x", lines=f"Connection: close\r\n{lines}")
 
-    answer = ask(pipeline, "POST", "/predict", content=b"x", headers=headers, settings=settings)
+    found, headers, problem = said(
+        pipeline, data, token_sha256=(digest("other"), digest(TOKEN), digest(""))
+    )
 
-    assert answer.status_code == status
+    assert found == status
     if status == 401:
-        assert answer.headers["www-authenticate"] == "Bearer"
-        assert answer.json()["code"] == "unauthenticated"
+        assert headers["www-authenticate"] == "Bearer"
+        assert problem["code"] == "unauthenticated"
         assert pipeline.seen == []
 
 
@@ -226,9 +290,18 @@ def test_head_answers_like_get(pipeline: Pipeline) -> None:
 
 @pytest.mark.parametrize("path", ["/nope", "/predict/", "//predict", "/PREDICT"])
 def test_another_path_is_a_404_problem(pipeline: Pipeline, path: str) -> None:
-    answer = ask(pipeline, "POST", f"http://replica{path}")
+    status, _, problem = said(pipeline, post(b"x", path=path, lines="Connection: close\r\n"))
 
-    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+    assert (status, problem["code"]) == (404, "not_found")
+
+
+@pytest.mark.parametrize(
+    "path", ["/predict?a=1", "/%70redict", "http://other/predict", "/predict#part"]
+)
+def test_one_path_has_many_spellings(pipeline: Pipeline, path: str) -> None:
+    status, _, body = said(pipeline, post(b"x", path=path, lines="Connection: close\r\n"))
+
+    assert (status, body) == (200, b"X")
 
 
 def test_a_body_over_the_limit_is_refused_by_its_announced_length(pipeline: Pipeline) -> None:
@@ -239,13 +312,13 @@ def test_a_body_over_the_limit_is_refused_by_its_announced_length(pipeline: Pipe
 
 
 def test_a_body_over_the_limit_is_refused_while_it_streams(pipeline: Pipeline) -> None:
-    async def endless() -> AsyncIterator[bytes]:
-        while True:
-            yield b"123"
+    head = b"POST /predict HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+    chunks = b"Transfer-Encoding: chunked\r\n\r\n3\r\n123\r\n3\r\n456\r\n"
 
-    answer = ask(pipeline, "POST", "/predict", content=endless(), settings={"max_body_bytes": 5})
+    status, _, problem = said(pipeline, head + chunks, max_body_bytes=5)
 
-    assert answer.status_code == 413
+    assert (status, problem["code"]) == (413, "too_large")
+    assert pipeline.seen == []
 
 
 def test_a_body_of_exactly_the_limit_passes(pipeline: Pipeline) -> None:
@@ -293,9 +366,10 @@ def test_a_full_queue_answers_503_and_when_to_retry(pipeline: Pipeline) -> None:
 
 def test_before_and_after_its_life_a_replica_says_so(pipeline: Pipeline) -> None:
     async def scenario() -> list[tuple[int, str]]:
-        loading = Application(ServerSpec())
-        transport = httpx2.ASGITransport(loading)
-        async with httpx2.AsyncClient(transport=transport, base_url="http://replica") as client:
+        async with (
+            listening(Application(ServerSpec())) as url,
+            httpx2.AsyncClient(base_url=url, verify=False) as client,
+        ):
             answers = [await client.get("/ping"), await client.post("/predict", content=b"x")]
         async with serving(pipeline) as (client, application):
             application.drain()
@@ -309,80 +383,49 @@ def test_before_and_after_its_life_a_replica_says_so(pipeline: Pipeline) -> None
     assert late_predict == (200, "X")
 
 
-async def _call(
-    application: Application, receive: Callable[[], Coroutine[Any, Any, Message]]
-) -> list[Message]:
-    """Call with a `receive` of the test's own; return what was sent."""
-    sent: list[Message] = []
+def test_a_client_that_hangs_up_while_sending_reaches_nothing(pipeline: Pipeline) -> None:
+    async def scenario() -> None:
+        async with serving(pipeline) as (client, application):
+            _, writer = await _raw(str(client.base_url).rstrip("/"), post(b"half", length=8))
+            await connected(application, 1)
+            writer.close()
+            await connected(application, 0)
+            await client.post("/predict", content=b"last")
 
-    async def send(message: Message) -> None:
-        sent.append(message)
-
-    scope = {"type": "http", "method": "POST", "path": "/predict", "headers": []}
-    await application(scope, receive, send)
-    return sent
-
-
-def test_a_client_that_hangs_up_while_sending_gets_nothing(pipeline: Pipeline) -> None:
-    messages: Iterator[Message] = iter(
-        [
-            {"type": "http.request", "body": b"half", "more_body": True},
-            {"type": "http.disconnect"},
-        ]
-    )
-
-    async def receive() -> Message:
-        return next(messages)
-
-    async def scenario() -> list[Message]:
-        async with serving(pipeline) as (_, application):
-            return await _call(application, receive)
-
-    assert asyncio.run(scenario()) == []
-    assert pipeline.seen == []
+    asyncio.run(scenario())
+    assert [item.body for item in pipeline.seen] == [b"last"]
 
 
 def test_a_client_that_hangs_up_while_queued_never_reaches_the_pipeline(
     pipeline: Pipeline,
 ) -> None:
-    gone = asyncio.Event()
-    messages = iter([b"queued"])
-
-    async def receive() -> Message:
-        for body in messages:
-            return {"type": "http.request", "body": body, "more_body": False}
-        await gone.wait()
-        return {"type": "http.disconnect"}
-
-    async def scenario() -> list[Message]:
+    async def scenario() -> None:
         async with serving(pipeline) as (client, application):
             first = asyncio.ensure_future(client.post("/predict", content=b"wait"))
             await pipeline.has_begun()
-            queued = asyncio.ensure_future(_call(application, receive))
-            await asyncio.sleep(0.01)
-            gone.set()
-            sent = await queued
+            _, writer = await _raw(str(client.base_url).rstrip("/"), post(b"queued"))
+            await connected(application, 2)
+            writer.close()
+            await connected(application, 1)
             pipeline.gate.set()
             await first
             await client.post("/predict", content=b"last")
-            return sent
 
-    assert asyncio.run(scenario()) == []
+    asyncio.run(scenario())
     assert [item.body for item in pipeline.seen] == [b"wait", b"last"]
 
 
 def test_a_body_that_never_ends_is_given_up_at_the_deadline(pipeline: Pipeline) -> None:
-    async def receive() -> Message:
-        await asyncio.sleep(60)
-        return {}
+    async def scenario() -> bytes:
+        async with serving(pipeline, request_timeout_s=0.02) as (client, _):
+            reader, writer = await _raw(str(client.base_url).rstrip("/"), post(b"half", length=8))
+            answer = await reader.read()
+            writer.close()
+            return answer
 
-    async def scenario() -> list[Message]:
-        async with serving(pipeline, request_timeout_s=0.02) as (_, application):
-            return await _call(application, receive)
-
-    start, _ = asyncio.run(scenario())
-    assert start["status"] == 504
-    assert (b"connection", b"close") in start["headers"]
+    answer = asyncio.run(scenario())
+    assert answer.startswith(b"HTTP/1.1 504 ")
+    assert b"\r\nconnection: close\r\n" in answer
 
 
 def test_no_log_line_has_the_token(pipeline: Pipeline, caplog: pytest.LogCaptureFixture) -> None:

@@ -28,7 +28,8 @@ from hookline.runtime.asgi import (
     request_id,
     respond_json,
 )
-from hookline.runtime.serving import Server, listening, server_config
+from hookline.runtime.asgi_server import Server, server_config
+from hookline.runtime.listening import listening
 from hookline.runtime.spec import ServerSpec
 
 log = logging.getLogger(__name__)

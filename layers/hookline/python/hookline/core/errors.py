@@ -7,9 +7,11 @@ HooklineError                    500  internal
 │   ├── Forbidden                403  forbidden
 │   ├── NotFound                 404  not_found
 │   ├── MethodNotAllowed         405  method_not_allowed
+│   ├── RequestTimeout           408  request_timeout
 │   ├── Conflict                 409  conflict
 │   ├── TooLarge                 413  too_large
 │   ├── UnsupportedMediaType     415  unsupported_media_type
+│   ├── HeadTooLarge             431  head_too_large
 │   └── InvalidInput             422  invalid_input
 │       ├── InvalidModel         422  invalid_model
 │       ├── InvalidBundle        422  invalid_bundle
@@ -91,6 +93,10 @@ class MethodNotAllowed(CallerError):
     code, status = "method_not_allowed", 405
 
 
+class RequestTimeout(CallerError):
+    code, status = "request_timeout", 408
+
+
 class Conflict(CallerError):
     code, status = "conflict", 409
 
@@ -101,6 +107,10 @@ class TooLarge(CallerError):
 
 class UnsupportedMediaType(CallerError):
     code, status = "unsupported_media_type", 415
+
+
+class HeadTooLarge(CallerError):
+    code, status = "head_too_large", 431
 
 
 class InvalidInput(CallerError):

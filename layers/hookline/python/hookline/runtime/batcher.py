@@ -1,160 +1,213 @@
-"""Requests become batches: take what has arrived, run it in the pipeline's thread, answer each.
+"""Requests become batches: what arrived in one turn of the event loop runs together.
 
-A batch of one is a batch. While one batch runs, the next one gathers; an idle batcher never waits
-unless `max_wait_s` asks for it. A client that is gone never costs another one its answer.
+A batch of one is a batch. Nothing waits while there is room to run, unless `max_wait_s` asks for
+it; while batches run, the next one gathers. A batch that is known to cost less than a hop to a
+thread runs in the loop itself. A client that is gone never costs another one its answer.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, Future
-from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from itertools import islice
 
 from hookline.core.errors import DeadlineExceeded, HooklineError, NotReady, Overloaded
-from hookline.runtime.items import Answer, Item, Outcome
+from hookline.runtime.items import Item, Outcome
+from hookline.runtime.lane import Done, Lane, done
+from hookline.runtime.pace import Pace
 
 log = logging.getLogger(__name__)
 
 Run = Callable[[Sequence[Item]], Sequence[Outcome]]
+Tell = Callable[[Outcome], None]
+
+URGENCIES = 8  # RFC 9218: 0 is the most urgent
+DEFAULT_URGENCY = 3
 
 
-@dataclass(slots=True, eq=False)
-class _Entry:
-    item: Item
-    future: asyncio.Future[Outcome]
-    arrived_s: float
-    timeout_s: float
-    is_queued: bool = True
+class Ticket:
+    """One item on its way. `tell` is called with its outcome, once, unless it is withdrawn."""
 
+    __slots__ = ("arrived_s", "deadline_s", "is_open", "item", "queue", "tell")
 
-@dataclass(slots=True, kw_only=True)
-class Batcher:
-    """Feeds `run` with batches in the order of arrival, one at a time, on `executor`."""
+    def __init__(self, item: Item, tell: Tell, deadline_s: float, queue: deque[Ticket]) -> None:
+        self.item, self.tell, self.deadline_s = item, tell, deadline_s
+        self.queue: deque[Ticket] | None = queue  # None once its batch has begun
+        self.arrived_s = time.monotonic()
+        self.is_open = True
 
-    run: Run
-    executor: Executor
-    max_batch_items: int = 64
-    max_wait_s: float = 0.0
-    max_queue_items: int = 1024
-    _queue: deque[_Entry] = field(default_factory=deque, init=False)
-    _worker: asyncio.Task[None] | None = field(default=None, init=False)
-    _arrival: asyncio.Event = field(default_factory=asyncio.Event, init=False)
-    _is_closed: bool = field(default=False, init=False)
-    _running_since_s: float | None = field(default=None, init=False)
-
-    async def submit(self, item: Item, *, timeout_s: float) -> Answer:
-        """The answer to `item`; cancelling the caller withdraws it while it is queued.
-
-        Raise Overloaded when the queue is full, DeadlineExceeded after `timeout_s`, NotReady once
-        closed, and whatever error the pipeline has for this item.
-        """
-        entry = self._admitted(item, timeout_s)
-        timer = asyncio.get_running_loop().call_later(timeout_s, _expire, entry)
+    def close(self, outcome: Outcome) -> None:
+        """Tell the outcome, unless nobody waits for it; what fails there concerns no other one."""
+        if not self.is_open:
+            return
+        self.is_open = False
         try:
-            outcome = await entry.future
-        finally:
-            timer.cancel()
-            if entry.is_queued:
-                self._queue.remove(entry)
-        if isinstance(outcome, HooklineError):
-            raise outcome
-        return outcome
+            self.tell(outcome)
+        except Exception:
+            log.exception("answer_lost")
+
+
+class Batcher:
+    """Feeds `run` with batches, the most urgent first and else in the order of arrival.
+
+    It runs on `lanes`, one batch each at a time, or in the event loop where `pace` says so.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        lanes: Sequence[Lane],
+        pace: Pace,
+        *,
+        max_batch_items: int = 64,
+        max_wait_s: float = 0.0,
+        max_queue_items: int = 1024,
+    ) -> None:
+        self.run, self.pace = run, pace
+        self.max_batch_items, self.max_wait_s = max_batch_items, max_wait_s
+        self._max_queue_items = max_queue_items
+        self._idle = list(lanes)
+        self._running_since_s: dict[Lane, float] = {}
+        self._queues: tuple[deque[Ticket], ...] = tuple(deque() for _ in range(URGENCIES))
+        self._waiting = 0
+        self._is_due = self._is_closed = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._empty = asyncio.Event()
+
+    def submit(
+        self, item: Item, *, tell: Tell, deadline_s: float, urgency: int = DEFAULT_URGENCY
+    ) -> Ticket:
+        """Queue `item` until `deadline_s` of the monotonic clock.
+
+        Raise Overloaded when the queue is full, NotReady once closed.
+        """
+        if self._is_closed:
+            raise NotReady("This replica is stopping.", hint="Send the request again.")
+        if self._waiting >= self._max_queue_items:
+            raise Overloaded(
+                "The queue of this replica is full.",
+                why=f"{self._waiting} requests are waiting.",
+                hint="Retry after a moment, or deploy more replicas.",
+            )
+        queue = self._queues[urgency]
+        ticket = Ticket(item, tell, deadline_s, queue)
+        queue.append(ticket)
+        self._waiting += 1
+        self._look_soon()
+        return ticket
+
+    def withdraw(self, ticket: Ticket) -> None:
+        """Nobody waits for it any more: it does not run, if it has not begun to."""
+        ticket.is_open = False
+        if ticket.queue is not None:
+            ticket.queue.remove(ticket)
+            ticket.queue = None
+            self._waiting -= 1
 
     def busy_s(self) -> float:
-        """How long the batch in hand has been running; 0 when there is none."""
-        since_s = self._running_since_s
-        return 0.0 if since_s is None else asyncio.get_running_loop().time() - since_s
+        """How long the oldest batch in hand has been running; 0 when there is none."""
+        since_s = min(self._running_since_s.values(), default=None)
+        return 0.0 if since_s is None else time.monotonic() - since_s
 
     async def close(self) -> None:
         """Admit nothing more; return when everything admitted has been answered."""
         self._is_closed = True
-        self._arrival.set()
-        if self._worker is not None:
-            await asyncio.wait([self._worker])
+        self._look_soon()
+        await self._empty.wait()
 
-    def _admitted(self, item: Item, timeout_s: float) -> _Entry:
-        if self._is_closed:
-            raise NotReady("This replica is stopping.", hint="Send the request again.")
-        if len(self._queue) >= self.max_queue_items:
-            raise Overloaded(
-                "The queue of this replica is full.",
-                why=f"{len(self._queue)} requests are waiting.",
-                hint="Retry after a moment, or deploy more replicas.",
-            )
-        loop = asyncio.get_running_loop()
-        entry = _Entry(item, loop.create_future(), loop.time(), timeout_s)
-        self._queue.append(entry)
-        self._arrival.set()
-        if self._worker is None or self._worker.done():
-            self._worker = loop.create_task(self._work())
-        return entry
+    def _look_soon(self) -> None:
+        """Look after this turn of the loop, in which more may arrive."""
+        if not self._is_due:
+            self._is_due = True
+            asyncio.get_running_loop().call_soon(self._look)
 
-    async def _work(self) -> None:
-        """Run batches until the queue is empty; starts one loop turn after the first arrival."""
-        while self._queue:
-            await self._gather()
-            if batch := self._taken():
-                await self._answer(batch)
+    def _look(self) -> None:
+        """Start what can be started now."""
+        self._is_due = False
+        if self._waiting and not self._must_gather() and not self._run_here():
+            while self._waiting and self._idle:
+                self._run_there()
+        if self._is_closed and not self._waiting and not self._running_since_s:
+            self._empty.set()
 
-    async def _gather(self) -> None:
-        """Wait until the batch is full or the oldest request is `max_wait_s` old."""
-        loop = asyncio.get_running_loop()
-        while self._queue and len(self._queue) < self.max_batch_items and not self._is_closed:
-            left_s = self._queue[0].arrived_s + self.max_wait_s - loop.time()
-            if left_s <= 0:
-                return
-            self._arrival.clear()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._arrival.wait(), left_s)
+    def _must_gather(self) -> bool:
+        """Whether to wait for more; if so, a timer looks again."""
+        if not self.max_wait_s or self._waiting >= self.max_batch_items or self._is_closed:
+            return False
+        oldest_s = min(queue[0].arrived_s for queue in self._queues if queue)
+        left_s = oldest_s + self.max_wait_s - time.monotonic()
+        if left_s <= 0:
+            return False
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(left_s, self._look_soon)
+        return True
 
-    def _taken(self) -> list[_Entry]:
+    def _run_here(self) -> bool:
+        """Run a batch in the loop, if it is quick; what is left waits a turn."""
+        if not self.pace.may_run_inline:
+            return False
+        queue = next(queue for queue in self._queues if queue)
+        first = [ticket.item for ticket in islice(queue, self.max_batch_items)]
+        count = self.pace.inline_items(first)
+        if not count:
+            return False
+        if batch := self._taken(count):
+            self._finish(batch, done(self.run, [ticket.item for ticket in batch]))
+        if self._waiting or self._is_closed:
+            self._look_soon()
+        return True
+
+    def _run_there(self) -> None:
+        """Give a batch to a lane that has nothing to do, and leave the others their share."""
+        share = -(-self._waiting // len(self._idle))
+        batch = self._taken(min(share, self.max_batch_items))
+        if batch:
+            lane = self._idle.pop()
+            self._running_since_s[lane] = time.monotonic()
+            items = [ticket.item for ticket in batch]
+            lane.call(partial(self._came_back, lane, batch), self.run, items)
+
+    def _came_back(self, lane: Lane, batch: list[Ticket], result: Done[Sequence[Outcome]]) -> None:
+        del self._running_since_s[lane]
+        self._idle.append(lane)
+        self._finish(batch, result)
+        self._look_soon()
+
+    def _taken(self, count: int) -> list[Ticket]:
         """The next batch, without those whose time or client went while they waited."""
-        now_s = asyncio.get_running_loop().time()
-        batch: list[_Entry] = []
-        while self._queue and len(batch) < self.max_batch_items:
-            entry = self._queue.popleft()
-            entry.is_queued = False
-            if now_s >= entry.arrived_s + entry.timeout_s:
-                _expire(entry)
-            if not entry.future.done():
-                batch.append(entry)
+        now_s = time.monotonic()
+        batch: list[Ticket] = []
+        for queue in self._queues:
+            while queue and len(batch) < count:
+                ticket = queue.popleft()
+                ticket.queue = None
+                self._waiting -= 1
+                if now_s >= ticket.deadline_s:
+                    ticket.close(late(ticket.deadline_s - ticket.arrived_s))
+                else:
+                    batch.append(ticket)
         return batch
 
-    async def _answer(self, batch: list[_Entry]) -> None:
-        for entry, outcome in zip(batch, await self._outcomes(batch), strict=True):
-            if not entry.future.done():  # else its client is gone or its time is over
-                entry.future.set_result(outcome)
-
-    async def _outcomes(self, batch: list[_Entry]) -> Sequence[Outcome]:
-        """One outcome per entry, also when the pipeline breaks its promise."""
-        self._running_since_s = asyncio.get_running_loop().time()
-        running = self.executor.submit(self.run, [entry.item for entry in batch])
-        await _done(running)
-        self._running_since_s = None
-        error = running.exception()
-        if error is None and len(running.result()) == len(batch):
-            return running.result()
-        log.error("batch_broken", extra={"items": len(batch)}, exc_info=error)
-        return [HooklineError("The replica failed inside.") for _ in batch]
+    def _finish(self, batch: list[Ticket], result: Done[Sequence[Outcome]]) -> None:
+        """Give each its outcome, also when the pipeline breaks its promise."""
+        if result.error is None and len(result.value) == len(batch):
+            self.pace.learn([ticket.item for ticket in batch], result.spent_s)
+            for ticket, outcome in zip(batch, result.value, strict=True):
+                ticket.close(outcome)
+            return
+        log.error("batch_broken", extra={"items": len(batch)}, exc_info=result.error)
+        for ticket in batch:
+            ticket.close(HooklineError("The replica failed inside."))
 
 
-async def _done(running: Future[Any]) -> None:
-    """Wait without touching the result: asyncio's own wrapping hangs on a StopIteration."""
-    loop = asyncio.get_running_loop()
-    done = loop.create_future()
-    running.add_done_callback(lambda _: loop.call_soon_threadsafe(done.set_result, None))
-    await done
-
-
-def _expire(entry: _Entry) -> None:
-    if not entry.future.done():
-        error = DeadlineExceeded(
-            f"There was no answer within {entry.timeout_s:g} s.",
-            hint="Allow more time with X-Request-Timeout-Ms, or send less at once.",
-        )
-        entry.future.set_result(error)
+def late(timeout_s: float) -> DeadlineExceeded:
+    """What is said when a prediction took too long."""
+    return DeadlineExceeded(
+        f"There was no answer within {timeout_s:g} s.",
+        hint="Allow more time with X-Request-Timeout-Ms, or send less at once.",
+    )

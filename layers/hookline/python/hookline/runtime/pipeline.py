@@ -50,6 +50,11 @@ class Pipeline:
         self._stages, self._guard = stages, guard
         self.model = model
 
+    @property
+    def is_canned(self) -> bool:
+        """Whether none of it is the user's: only then may it run in any thread, and in several."""
+        return not self._guard.code_dir
+
     @classmethod
     def load(cls, spec: PipelineSpec) -> Pipeline:
         """Load the hooks, then the model.

@@ -1,62 +1,72 @@
-"""The HTTP face of a replica: one ASGI application, without a framework.
-
-POST /predict (and SageMaker's /invocations), GET /ping, GET /.
-"""
+"""The HTTP face of a replica: POST /predict (and SageMaker's /invocations), GET /ping, GET /."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import re
-from collections.abc import Sequence
+from functools import partial
+from urllib.parse import unquote
+
+import httptools
 
 from hookline.core.errors import (
     BadRequest,
-    DeadlineExceeded,
     HooklineError,
     InvalidOutput,
     MethodNotAllowed,
     NotFound,
     NotReady,
+    Overloaded,
     Unauthenticated,
 )
-from hookline.core.secrets import digest, same
-from hookline.runtime import asgi, logs
-from hookline.runtime.asgi import Receive, Scope, Send
-from hookline.runtime.batcher import Batcher
-from hookline.runtime.items import Answer, Item
+from hookline.runtime import answers, logs
+from hookline.runtime.answers import Header
+from hookline.runtime.batcher import DEFAULT_URGENCY, Batcher, late
+from hookline.runtime.connection import Connection, Limits, too_large
+from hookline.runtime.exchange import Exchange
+from hookline.runtime.items import Answer, Item, Outcome
 from hookline.runtime.spec import ServerSpec
+from hookline.runtime.tokens import Tokens
 
 log = logging.getLogger(__name__)
 
-Header = tuple[bytes, bytes]
-
-_READ = ("GET", "HEAD", "OPTIONS")
-_WRITE = ("POST", "OPTIONS")
+_READ = (b"GET", b"HEAD", b"OPTIONS")
+_WRITE = (b"POST", b"OPTIONS")
 _METHODS = {"/predict": _WRITE, "/invocations": _WRITE, "/ping": _READ, "/": _READ}
+_PREDICT = frozenset({b"/predict", b"/invocations"})  # as they are sent nearly always
+_OCTETS = "application/octet-stream"
+_JSON_TYPE = (b"content-type", b"application/json")
 
 _SERVER_ERROR = 500
-_MILLISECONDS = re.compile(r"0*[1-9][0-9]{0,9}", re.ASCII)
+_MILLISECONDS = re.compile(rb"0*[1-9][0-9]{0,9}", re.ASCII)
+_URGENCY = re.compile(rb"(?:^|[ ,])u=([0-7])(?:$|[ ,;])", re.ASCII)
 _HEADER_VALUE = re.compile(r"[\x20-\x7e]+")
-_HANG_UP = (b"connection", b"close")
-_SEE_LOG = "The log of the stream has the lines of the hook: `hookline stream logs ID`."
+_MAX_TYPES = 64  # different MIME types of answers whose head line is kept
 
 
-class _Refusal(Exception):
+class _Refusal(HooklineError):
     """An error whose answer needs a header of its own."""
 
     def __init__(self, error: HooklineError, header: Header) -> None:
-        super().__init__(error, header)
+        super().__init__(error.what)
         self.error, self.header = error, header
 
 
 class Application:
     """Answers NotReady until `open` gives it a batcher; while draining it serves and hangs up."""
 
-    def __init__(self, spec: ServerSpec) -> None:
+    def __init__(self, spec: ServerSpec, limits: Limits | None = None) -> None:
         self._spec = spec
+        self.limits = limits or Limits(
+            body_bytes=spec.max_body_bytes, request_s=spec.request_timeout_s
+        )
+        self.connections: set[Connection] = set()
+        self._is_empty = asyncio.Event()
+        self.is_draining = False
+        self._tokens = Tokens(spec.token_sha256)
         self._batcher: Batcher | None = None
-        self._is_draining = False
+        self._type_lines: dict[str, bytes] = {}
 
     def open(self, batcher: Batcher) -> None:
         """Be ready: predict through `batcher`."""
@@ -64,138 +74,177 @@ class Application:
 
     def drain(self) -> None:
         """Look unready and close every connection after its answer, but answer."""
-        self._is_draining = True
+        self.is_draining = True
+
+    def enter(self, connection: Connection) -> None:
+        """Count a client."""
+        if len(self.connections) >= self.limits.connections:
+            raise Overloaded(
+                "This replica has too many connections.", why=f"{len(self.connections)} are open."
+            )
+        self.connections.add(connection)
+
+    def leave(self, connection: Connection) -> None:
+        """Count it no more."""
+        self.connections.discard(connection)
+        if not self.connections:
+            self._is_empty.set()
+
+    async def left_by_all(self) -> None:
+        """Return when no client is connected."""
+        while self.connections:
+            self._is_empty.clear()
+            await self._is_empty.wait()
 
     @property
     def status(self) -> str:
         """What /ping is about: loading, ready or draining."""
-        if self._is_draining:
+        if self.is_draining:
             return "draining"
         return "loading" if self._batcher is None else "ready"
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, whatever happens."""
-        request = asgi.request_id(scope)
-        logs.request_id.set(request)
-        try:
-            await self._route(scope, receive, send, request)
-        except asgi.ClientGone:
-            log.debug("client_gone")
-        except _Refusal as refusal:
-            await self._refuse(send, refusal.error, request, refusal.header)
-        except HooklineError as error:
-            await self._refuse(send, error, request)
-        except asyncio.CancelledError:  # the drain took too long
-            await self._refuse(send, NotReady("This replica had to stop."), request)
-        except Exception:
-            log.exception("request_broken")
-            await self._respond_problem(send, HooklineError("internal error"), request)
-
-    async def _route(self, scope: Scope, receive: Receive, send: Send, request: str) -> None:
-        path, method = scope["path"], scope["method"]
+    def admit(self, exchange: Exchange) -> None:
+        """Refuse what its head alone shows to be wrong, before its body is read."""
+        if exchange.method == b"POST" and exchange.url in _PREDICT:
+            self._admit_prediction(exchange)
+            return
+        path = _path(exchange.url)
         methods = _METHODS.get(path, ())
-        allow = (b"allow", ", ".join(methods).encode())
         if not methods:
-            hint = "Post to /predict, or read /ping."
-            raise NotFound("There is nothing at this path.", hint=hint)
-        if method == "OPTIONS":
-            await self._respond(send, request, b"", [allow])
-        elif method not in methods:
-            raise _Refusal(MethodNotAllowed(f"{path} does not take {method[:16]}."), allow)
-        elif methods is _WRITE:
-            answer = await self._predict(scope, receive)
-            await self._respond(send, request, answer.body, [_content_type(answer)])
-        else:
-            await self._tell(send, path, request)
+            raise NotFound(
+                "There is nothing at this path.", hint="Post to /predict, or read /ping."
+            )
+        if exchange.method not in methods:
+            method = exchange.method.decode()
+            raise _Refusal(MethodNotAllowed(f"{path} does not take {method}."), _allow(methods))
+        exchange.url = path.encode()
+        if exchange.method == b"POST":
+            self._admit_prediction(exchange)
 
-    async def _tell(self, send: Send, path: str, request: str) -> None:
-        if path == "/ping" and self.status != "ready":
-            raise NotReady(f"This replica is {self.status}.", hint="Ask again in a moment.")
-        info = f'{{"name":"hookline","status":"{self.status}"}}'
-        await self._respond(send, request, info.encode(), [(b"content-type", b"application/json")])
-
-    async def _predict(self, scope: Scope, receive: Receive) -> Answer:
-        """The answer to one body. Raise ClientGone when nobody waits for it any more."""
-        self._authenticate(scope)
-        if self._batcher is None:
-            raise NotReady("This replica is loading its model.", hint="Retry after a moment.")
-        now_s = asyncio.get_running_loop().time
-        deadline_s = now_s() + self._timeout_s(scope)
-        body = await self._body(scope, receive, deadline_s)
-        item = Item(body, asgi.header(scope, b"content-type") or "application/octet-stream")
-        prediction = self._batcher.submit(item, timeout_s=max(0.0, deadline_s - now_s()))
-        return await _unless_gone(asyncio.ensure_future(prediction), receive)
-
-    async def _body(self, scope: Scope, receive: Receive, deadline_s: float) -> bytes:
+    def answer(self, exchange: Exchange) -> None:
+        """Answer a whole request; a prediction is answered once its batch has run."""
         try:
-            async with asyncio.timeout_at(deadline_s):
-                return await asgi.read_body(scope, receive, self._spec.max_body_bytes)
-        except TimeoutError:
-            late = DeadlineExceeded("The request body did not arrive in time.")
-            raise _Refusal(late, _HANG_UP) from None
+            self._answer(exchange)
+        except HooklineError as error:
+            self.refuse(exchange, error)
+        except Exception:
+            logs.request_id.set(exchange.request_id.decode())
+            log.exception("request_broken")
+            self._tell_problem(exchange, HooklineError("internal error"), [])
 
-    def _authenticate(self, scope: Scope) -> None:
-        """Raise Unauthenticated; the time taken does not tell how close a token was."""
-        known = self._spec.token_sha256
-        token = asgi.bearer(scope)
-        is_known = sum(same(digest(token), one) for one in known) > 0
-        if known and not (token and is_known):
+    def refuse(self, exchange: Exchange, error: HooklineError) -> None:
+        """Answer with the problem, and log what is not the caller's fault."""
+        headers: list[Header] = []
+        if isinstance(error, _Refusal):
+            headers, error = [error.header], error.error
+        if error.status >= _SERVER_ERROR:
+            extra = {"code": error.code, "what": error.what, "trace": error.trace}
+            logs.request_id.set(exchange.request_id.decode())
+            log.warning("request_failed", extra=extra)
+        self._tell_problem(exchange, error, headers)
+
+    def expire(self, exchange: Exchange) -> None:
+        """Answer that its time is over, and withdraw it."""
+        self.forget(exchange)
+        self.refuse(exchange, late(exchange.timeout_s))
+
+    def forget(self, exchange: Exchange) -> None:
+        """Withdraw the prediction of a caller who does not wait for it any more."""
+        if exchange.ticket is not None and self._batcher is not None:
+            self._batcher.withdraw(exchange.ticket)
+
+    def _admit_prediction(self, exchange: Exchange) -> None:
+        headers = exchange.headers
+        if not self._tokens.admit(headers.get(b"authorization", b"")):
             error = Unauthenticated(
                 "The token is missing or wrong.", hint="Send `Authorization: Bearer TOKEN`."
             )
             raise _Refusal(error, (b"www-authenticate", b"Bearer"))
+        if self._batcher is None:
+            raise NotReady("This replica is loading its model.", hint="Retry after a moment.")
+        given = headers.get(b"x-request-timeout-ms")
+        if given:
+            exchange.allow(min(_seconds(given), self._spec.request_timeout_s))
+        length = headers.get(b"content-length")
+        if length is not None and int(length) > self.limits.body_bytes:
+            raise too_large(self.limits.body_bytes)
 
-    def _timeout_s(self, scope: Scope) -> float:
-        text = asgi.header(scope, b"x-request-timeout-ms")
-        if not text:
-            return self._spec.request_timeout_s
-        if not _MILLISECONDS.fullmatch(text):
-            raise BadRequest("X-Request-Timeout-Ms must be a whole number of milliseconds above 0.")
-        return min(int(text) / 1000, self._spec.request_timeout_s)
+    def _answer(self, exchange: Exchange) -> None:
+        if exchange.method == b"POST":
+            self._predict(exchange)
+            return
+        own = [(b"x-request-id", exchange.request_id)]
+        path = exchange.url.decode()
+        if exchange.method == b"OPTIONS":
+            exchange.connection.respond(exchange, 200, [_allow(_METHODS[path]), *own], b"")
+            return
+        if path == "/ping" and self.status != "ready":
+            raise NotReady(f"This replica is {self.status}.", hint="Ask again in a moment.")
+        info = f'{{"name":"hookline","status":"{self.status}"}}'.encode()
+        exchange.connection.respond(exchange, 200, [_JSON_TYPE, *own], info)
 
-    async def _refuse(
-        self, send: Send, error: HooklineError, request: str, *headers: Header
-    ) -> None:
-        """Answer with the problem; the trace of the user's code stays in the log."""
-        if error.status >= _SERVER_ERROR:
-            extra = {"code": error.code, "what": error.what, "trace": error.trace}
-            log.warning("request_failed", extra=extra)
-        hint = error.hint or (_SEE_LOG if error.trace else "")
-        shown = type(error)(error.what, why=error.why, hint=hint)
-        await self._respond_problem(send, shown, request, *headers)
-
-    async def _respond_problem(
-        self, send: Send, error: HooklineError, request: str, *headers: Header
-    ) -> None:
-        all_headers = [*headers, _HANG_UP] if self._is_draining else headers
-        await asgi.respond_problem(send, error, request, headers=all_headers)
-
-    async def _respond(
-        self, send: Send, request: str, body: bytes, headers: Sequence[Header]
-    ) -> None:
-        own = [(b"x-request-id", request.encode())]
-        if self._is_draining:
-            own.append(_HANG_UP)
-        await asgi.respond(send, 200, [*headers, *own], body)
-
-
-def _content_type(answer: Answer) -> Header:
-    if not _HEADER_VALUE.fullmatch(answer.mime_type):
-        raise InvalidOutput(
-            f"The answer's MIME type is {answer.mime_type!r}.",
-            hint="Return printable ASCII, such as application/json.",
+    def _predict(self, exchange: Exchange) -> None:
+        if self._batcher is None:
+            raise NotReady("This replica is loading its model.", hint="Retry after a moment.")
+        headers = exchange.headers
+        mime_type = headers.get(b"content-type")
+        item = Item(exchange.body, mime_type.decode("latin-1") if mime_type else _OCTETS)
+        priority = headers.get(b"priority")
+        exchange.ticket = self._batcher.submit(
+            item,
+            tell=partial(self._predicted, exchange),
+            deadline_s=exchange.deadline_s,
+            urgency=_urgency(priority) if priority else DEFAULT_URGENCY,
         )
-    return b"content-type", answer.mime_type.encode()
+
+    def _predicted(self, exchange: Exchange, outcome: Outcome) -> None:
+        if isinstance(outcome, HooklineError):
+            self.refuse(exchange, outcome)
+            return
+        line = self._type_lines.get(outcome.mime_type)
+        if line is None:
+            try:
+                line = self._type_line(outcome)
+            except InvalidOutput as error:
+                self.refuse(exchange, error)
+                return
+        exchange.connection.send(exchange, line, outcome.body)
+
+    def _type_line(self, answer: Answer) -> bytes:
+        if not _HEADER_VALUE.fullmatch(answer.mime_type):
+            raise InvalidOutput(
+                f"The answer's MIME type is {answer.mime_type!r}.",
+                hint="Return printable ASCII, such as application/json.",
+            )
+        line = f"content-type: {answer.mime_type}\r\n".encode()
+        if len(self._type_lines) < _MAX_TYPES:
+            self._type_lines[answer.mime_type] = line
+        return line
+
+    def _tell_problem(self, exchange: Exchange, error: HooklineError, more: list[Header]) -> None:
+        headers, body = answers.problem_of(error, exchange.request_id)
+        exchange.connection.respond(exchange, error.status, [*headers, *more], body)
 
 
-async def _unless_gone(prediction: asyncio.Future[Answer], receive: Receive) -> Answer:
-    """The prediction, withdrawn with ClientGone when the caller hangs up before it is there."""
-    gone = asyncio.ensure_future(asgi.until_gone(receive))
+def _path(url: bytes) -> str:
     try:
-        await asyncio.wait((prediction, gone), return_when=asyncio.FIRST_COMPLETED)
-        if not prediction.done():
-            raise asgi.ClientGone
-        return prediction.result()
-    finally:
-        prediction.cancel()
-        gone.cancel()
+        path = httptools.parse_url(url).path
+        return unquote(path.decode("ascii")) if path else "/"
+    except (httptools.HttpParserInvalidURLError, UnicodeDecodeError) as error:
+        raise BadRequest("The URL of the request cannot be read.") from error
+
+
+def _allow(methods: tuple[bytes, ...]) -> Header:
+    return b"allow", b", ".join(methods)
+
+
+def _seconds(milliseconds: bytes) -> float:
+    if not _MILLISECONDS.fullmatch(milliseconds):
+        raise BadRequest("X-Request-Timeout-Ms must be a whole number of milliseconds above 0.")
+    return int(milliseconds) / 1000
+
+
+def _urgency(priority: bytes) -> int:
+    """`u` of RFC 9218, 0 the most urgent; what cannot be read has no priority."""
+    found = _URGENCY.search(priority)
+    return int(found[1]) if found else DEFAULT_URGENCY

@@ -40,6 +40,7 @@ class PipelineSpec(msgspec.Struct, frozen=True, kw_only=True):
 class ServerSpec(msgspec.Struct, frozen=True, kw_only=True):
     """How a replica listens and admits. `unix_socket` wins over host and port.
 
+    `is_shared`: other processes listen on the same port.
     Without `token_sha256` every caller is let in: the socket's folder is the guard.
     `ready_file` appears when the replica is warm; `failure_file` says why it could not start.
     """
@@ -47,6 +48,7 @@ class ServerSpec(msgspec.Struct, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     port: int = 0
     unix_socket: str = ""
+    is_shared: bool = False
     token_sha256: tuple[str, ...] = ()
     max_batch_items: int = 64
     max_wait_ms: float = 0.0
