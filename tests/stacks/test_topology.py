@@ -99,10 +99,16 @@ def test_functions_are_called_on_their_schedules(tenant: Template) -> None:
         if "ScheduleExpression" in rule
     }
     assert found == {
-        function.name: f"rate({function.every_s // 60} minute)"
-        for function in FUNCTIONS
-        if function.every_s
+        function.name: rate(function.every_s) for function in FUNCTIONS if function.every_s
     }
+
+
+def rate(every_s: int) -> str:
+    """EventBridge counts in whole minutes, and refuses `1 minutes` as well as `4 minute`."""
+    minutes, rest = divmod(every_s, 60)
+    assert minutes
+    assert not rest
+    return f"rate({minutes} minute{'' if minutes == 1 else 's'})"
 
 
 def test_functions_hear_of_the_tasks_of_their_tenant_alone(tenant: Template) -> None:

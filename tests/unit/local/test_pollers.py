@@ -7,9 +7,9 @@ import pytest
 
 from hookline.core.errors import Unavailable
 from hookline.core.ports import Lease, Ports, Queue
-from hookline.core.topology import DROPS, PLAN, Function
+from hookline.core.topology import DROPS, FUNCTIONS, PLAN, Function
 from hookline.local.bridge import Handler
-from hookline.local.pollers import Poller
+from hookline.local.pollers import Poller, pollers
 from tests.fakes import FakeClock
 
 WAIT_S = 10
@@ -21,12 +21,12 @@ class Calls:
     def __init__(self, fail: set[str] | None = None) -> None:
         self.fail = fail or set()
         self.bodies: list[list[str]] = []
-        self.scheduled = threading.Event()
+        self.scheduled = threading.Semaphore(0)
         self.called = threading.Event()
 
     def __call__(self, event: dict[str, Any], _context: object) -> dict[str, Any]:
         if event.get("detail-type") == "Scheduled Event":
-            self.scheduled.set()
+            self.scheduled.release()
             return {}
         records = event["Records"]
         self.bodies.append(sorted(record["body"] for record in records))
@@ -113,7 +113,7 @@ def test_a_started_poller_calls_its_schedule_at_once_and_takes_messages(ports: P
     running = poller(ports, calls, every_s=3600)
     running.start()
     try:
-        assert calls.scheduled.wait(WAIT_S)
+        assert calls.scheduled.acquire(timeout=WAIT_S)
         ports.queue.send(PLAN, [b"late"])
         assert calls.called.wait(WAIT_S)
     finally:
@@ -134,3 +134,21 @@ def test_a_full_disk_does_not_end_a_poller(ports: Ports, clock: FakeClock, body:
     taker._take()
 
     assert calls.bodies == [[body.decode()]] * 2
+
+
+def test_a_function_without_a_queue_is_called_again_and_again(ports: Ports) -> None:
+    calls = Calls()
+    running = poller(ports, calls, queue="", every_s=1)
+    running.start()
+    try:
+        for _ in range(2):
+            assert calls.scheduled.acquire(timeout=WAIT_S)
+    finally:
+        running.stop(WAIT_S)
+    assert not running._thread.is_alive()
+
+
+def test_every_function_with_a_queue_or_a_schedule_has_a_poller(ports: Ports) -> None:
+    made = pollers({function.name: Calls() for function in FUNCTIONS}, ports.queue)
+    wanted = [one.name for one in FUNCTIONS if one.queue or one.every_s]
+    assert [one._function.name for one in made] == wanted

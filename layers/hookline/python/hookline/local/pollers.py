@@ -20,7 +20,7 @@ MAX_BACKOFF_S = 60
 
 
 class Poller:
-    """One function: a thread that hands it its messages, and its schedule when that is due."""
+    """One function: a thread that hands it its messages and calls it on its schedule."""
 
     def __init__(self, function: Function, handler: Handler, queue: Queue) -> None:
         self._function, self._handler, self._queue = function, handler, queue
@@ -42,7 +42,9 @@ class Poller:
             if self._function.every_s and time.monotonic() >= due:
                 due = time.monotonic() + self._function.every_s
                 self._call(scheduled())
-            if not self._take():
+            if not self._function.queue:
+                self._stop.wait(max(due - time.monotonic(), 0))
+            elif not self._take():
                 self._stop.wait(IDLE_S)
 
     def _take(self) -> bool:
@@ -99,7 +101,9 @@ class Poller:
 
 
 def pollers(handlers: dict[str, Handler], queue: Queue) -> list[Poller]:
-    """A poller for every function of the topology that has a queue."""
+    """A poller for every function of the topology that has a queue or a schedule."""
     return [
-        Poller(function, handlers[function.name], queue) for function in FUNCTIONS if function.queue
+        Poller(function, handlers[function.name], queue)
+        for function in FUNCTIONS
+        if function.queue or function.every_s
     ]
