@@ -84,15 +84,13 @@ def list_triggers(
 def list_drops(
     call: Calling, volume_id: int, limit: Limit = 100, page_token: PageToken = ""
 ) -> PageView[DropView]:
-    """List the files that landed, trigger by trigger, in no order within one."""
+    """List the files that landed, trigger by trigger, by their names."""
     call.find(Volume, volume_id)
     turn = paging.turn(call, limit, page_token)
     found: list[Drop] = []
     for trigger in _of(call, volume_id):
-        prefix = f"{trigger.key}/"
-        is_shown = turn.after > f"{prefix}~"  # the digests after the slash sort before a tilde
-        if not is_shown and len(found) < limit:
-            more = limit - len(found)
+        if len(found) < limit:
+            prefix, more = f"{trigger.key}/", limit - len(found)
             found += call.ports.catalog.query(
                 Drop, call.tenant, prefix=prefix, after=turn.after, limit=more
             ).items

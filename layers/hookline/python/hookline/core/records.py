@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 _STREAM_GROUP = re.compile(r"stream-([1-9][0-9]{0,9})")
 TARGET_IN_FLIGHT = 8  # one batch being predicted and the next one arriving
 LOAD_RENEW_S = 10.0  # how often a gateway says that a load goes on
+DROP_NAME_BYTES = 900  # of a name in a key, which has 1,024 at most (DynamoDB's sort keys)
 PLATFORM = "_"  # the tenant of records that are found before the tenant is known
 
 ModelStatus = Literal["Ready", "Failed"]
@@ -456,6 +457,7 @@ def volume_prefix(tenant: str, volume_id: int) -> str:
 
 
 def drop_key(trigger_id: int, name: str, etag: str) -> str:
-    """Keys are limited in length, names are not: the version of a file is a digest."""
+    """Near the keys of names like it, as in a listing; the digest tells all versions apart."""
     version = digest_of(f"{name}\n{etag}".encode()).hexdigest()
-    return f"{number(trigger_id)}/{version}"
+    begin = name.encode()[:DROP_NAME_BYTES].decode(errors="ignore")
+    return f"{number(trigger_id)}/{begin}/{version}"
