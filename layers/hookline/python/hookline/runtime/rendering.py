@@ -71,6 +71,11 @@ def array_json(array: Array) -> str:
     """`array` as nested JSON lists, a scalar array as one number."""
     if array.ndim > 1:
         return f"[{', '.join(array_json(row) for row in array)}]"
+    if array.dtype.kind == "f" and array.ndim:
+        # str of a numpy float is its shortest form in its own precision.
+        text = ", ".join(map(str, array))
+        if "n" not in text:  # all of them are finite
+            return f"[{text}]"
     texts = cells(array)
     if array.dtype.kind in _TEXT_KINDS:
         texts = [json.dumps(text, ensure_ascii=False) for text in texts]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from hookline.core.errors import InvalidInput, UnsupportedMediaType
@@ -33,6 +33,7 @@ _MAGIC = {
     b"MM\x00*": "image/tiff",
     b"\x93NUMPY": "application/x-npy",
 }
+_KEPT_TYPES = 64  # as clients spell them
 _UTF8 = ("", "utf-8", "utf8", "us-ascii")
 _CHARSETS = ("iso-8859-1", "iso-8859-15", "windows-1252", "utf-16", "utf-32", "shift_jis")
 
@@ -59,6 +60,7 @@ def _preprocessor(mime_type: str) -> Preprocess:
     return hook
 
 
+@lru_cache(_KEPT_TYPES)
 def _parsed(mime_type: str) -> tuple[str, Mapping[str, str]]:
     essence, *rest = mime_type.split(";")
     pairs = [parameter.partition("=") for parameter in rest]
