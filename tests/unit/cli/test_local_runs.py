@@ -241,9 +241,12 @@ def test_serve_that_is_stopped_while_it_loads_is_no_crash(bench: Path) -> None:
     assert "Error" not in said
 
 
-def test_serve_answers_those_with_the_token_until_it_is_stopped(bench: Path) -> None:
+@pytest.mark.parametrize("options", [(), ("--workers", "2"), ("--slo", "p99=50ms")])
+def test_serve_answers_those_with_the_token_until_it_is_stopped(
+    bench: Path, options: tuple[str, ...]
+) -> None:
     with subprocess.Popen(
-        command("serve", "model.onnx", "--port", "0"),
+        command("serve", "model.onnx", "--port", "0", *options),
         cwd=bench,
         env=environment(bench),
         stderr=subprocess.PIPE,
@@ -259,3 +262,18 @@ def test_serve_answers_those_with_the_token_until_it_is_stopped(bench: Path) -> 
         server.send_signal(signal.SIGINT)
         server.stderr.read()
         assert server.wait(20) == 0
+
+
+@pytest.mark.parametrize("goal", ["50", "p99=", "p99=0ms", "p95=50ms", "p99=50", "p99=-1ms"])
+def test_serve_takes_no_goal_that_it_cannot_read(bench: Path, goal: str) -> None:
+    done = subprocess.run(
+        command("serve", "model.onnx", "--slo", goal),
+        cwd=bench,
+        env=environment(bench),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 2
+    assert "p99=50ms" in done.stderr

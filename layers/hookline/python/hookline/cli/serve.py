@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,17 @@ from hookline.cli.shell import Shell, pass_shell
 
 if TYPE_CHECKING:
     from hookline.runtime.spec import ServerSpec
+
+
+def _slo_ms(_: click.Context, param: click.Parameter, text: str | None) -> float | None:
+    """The milliseconds in `p99=50ms`."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"p99=([0-9]{1,7}(?:\.[0-9]{1,3})?)(ms|s)", text)
+    goal_ms = float(found[1]) * (1000 if found[2] == "s" else 1) if found else 0.0
+    if not goal_ms:
+        raise click.BadParameter(f"{text!r} is not a goal such as p99=50ms.", param=param)
+    return goal_ms
 
 
 @click.command(
@@ -37,6 +49,20 @@ if TYPE_CHECKING:
 @click.option(
     "--max-wait-ms", type=click.FloatRange(min=0), metavar="N", help="Longest wait to fill a batch."
 )
+@click.option(
+    "--slo",
+    metavar="p99=MS",
+    callback=_slo_ms,
+    help="Tune batches so that 99 of 100 answers take less, as in p99=50ms.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Processes; each has its own copy of the model.",
+)
 @with_formatter
 @with_model_options
 @click.option("--no-auth", is_flag=True, help="Let every caller in.")
@@ -50,6 +76,7 @@ def serve_command(shell: Shell, /, model: str, hooks: str | None, **given: Any) 
     from hookline.cli.workbench import Wishes, isolated, launch_spec  # noqa: PLC0415 - help needs none
     from hookline.core.secrets import new_token  # noqa: PLC0415 - as above
     from hookline.runtime.replica import serve  # noqa: PLC0415 - as above
+    from hookline.runtime.workers import serve_workers  # noqa: PLC0415 - as above
 
     token = "" if given["no_auth"] else new_token()
     server = _server(given, token)
@@ -60,6 +87,8 @@ def serve_command(shell: Shell, /, model: str, hooks: str | None, **given: Any) 
         exits.say(f"  curl --data-binary @FILE -H 'Content-Type: TYPE'{auth} {url}/predict")
 
     with launch_spec(shell.config, Wishes(model, hooks, given), server=server) as spec:
+        if given["workers"] > 1:
+            sys.exit(isolated(lambda: serve_workers(spec, given["workers"], tell)))
         sys.exit(isolated(lambda: serve(spec, tell)))
 
 
@@ -73,6 +102,7 @@ def _server(given: dict[str, Any], token: str) -> ServerSpec:
         "port": "port",
         "max_batch": "max_batch_items",
         "max_wait_ms": "max_wait_ms",
+        "slo": "slo_p99_ms",
     }
     chosen = {full: given[name] for name, full in names.items() if given[name] is not None}
     return ServerSpec(**chosen, token_sha256=(digest(token),) if token else ())

@@ -19,6 +19,7 @@ from hookline.core.errors import DeadlineExceeded, HooklineError, NotReady, Over
 from hookline.runtime.items import Item, Outcome
 from hookline.runtime.lane import Done, Lane, done
 from hookline.runtime.pace import Pace
+from hookline.runtime.slo import Governor
 
 log = logging.getLogger(__name__)
 
@@ -66,10 +67,11 @@ class Batcher:
         max_batch_items: int = 64,
         max_wait_s: float = 0.0,
         max_queue_items: int = 1024,
+        governor: Governor | None = None,
     ) -> None:
         self.run, self.pace = run, pace
         self.max_batch_items, self.max_wait_s = max_batch_items, max_wait_s
-        self._max_queue_items = max_queue_items
+        self._max_queue_items, self._governor = max_queue_items, governor
         self._idle = list(lanes)
         self._running_since_s: dict[Lane, float] = {}
         self._queues: tuple[deque[Ticket], ...] = tuple(deque() for _ in range(URGENCIES))
@@ -157,7 +159,8 @@ class Batcher:
         if not count:
             return False
         if batch := self._taken(count):
-            self._finish(batch, done(self.run, [ticket.item for ticket in batch]))
+            result = done(self.run, [ticket.item for ticket in batch])
+            self._finish(batch, result, result.spent_s)
         if self._waiting or self._is_closed:
             self._look_soon()
         return True
@@ -173,9 +176,9 @@ class Batcher:
             lane.call(partial(self._came_back, lane, batch), self.run, items)
 
     def _came_back(self, lane: Lane, batch: list[Ticket], result: Done[Sequence[Outcome]]) -> None:
-        del self._running_since_s[lane]
+        run_s = time.monotonic() - self._running_since_s.pop(lane)
         self._idle.append(lane)
-        self._finish(batch, result)
+        self._finish(batch, result, run_s)
         self._look_soon()
 
     def _taken(self, count: int) -> list[Ticket]:
@@ -193,16 +196,24 @@ class Batcher:
                     batch.append(ticket)
         return batch
 
-    def _finish(self, batch: list[Ticket], result: Done[Sequence[Outcome]]) -> None:
+    def _finish(self, batch: list[Ticket], result: Done[Sequence[Outcome]], run_s: float) -> None:
         """Give each its outcome, also when the pipeline breaks its promise."""
         if result.error is None and len(result.value) == len(batch):
             self.pace.learn([ticket.item for ticket in batch], result.spent_s)
             for ticket, outcome in zip(batch, result.value, strict=True):
                 ticket.close(outcome)
+            if self._governor is not None:
+                self._follow(self._governor, batch, run_s)
             return
         log.error("batch_broken", extra={"items": len(batch)}, exc_info=result.error)
         for ticket in batch:
             ticket.close(HooklineError("The replica failed inside."))
+
+    def _follow(self, governor: Governor, batch: list[Ticket], run_s: float) -> None:
+        now_s = time.monotonic()
+        for ticket in batch:
+            governor.note(now_s - ticket.arrived_s, run_s)
+        self.max_batch_items, self.max_wait_s = governor.items, governor.wait_s
 
 
 def late(timeout_s: float) -> DeadlineExceeded:

@@ -17,6 +17,7 @@ from hookline.runtime.backends.tensors import Backend, TensorSpec, zeros
 from hookline.runtime.beams import best_sequences
 from hookline.runtime.fitting import Array, Form, Shape, Slot, slot_of
 from hookline.runtime.metadata import filled_up
+from hookline.runtime.sizing import worthwhile_items
 from hookline.runtime.spec import PipelineSpec, Preparation
 
 log = logging.getLogger(__name__)
@@ -125,6 +126,18 @@ class Model:
             self._backend.run({spec.name: zeros(spec, 1) for spec in self.inputs})
         except HooklineError as error:
             log.info("warm_up_skipped", extra={"reason": str(error)})
+
+    def worthwhile_items(self, max_items: int) -> int:
+        """The batch beyond which this model gains nothing; runs zeros, and so warms up."""
+        fixed = self._runner.examples
+        if fixed:
+            return min(fixed, max_items)
+        example = {spec.name: zeros(spec, 1)[0, ...] for spec in self.inputs}
+        try:
+            return worthwhile_items(lambda count: self._runner.run([example] * count), max_items)
+        except HooklineError as error:
+            log.info("calibration_skipped", extra={"reason": str(error)})
+            return max_items
 
     def _forward(self, feeds: Mapping[str, Any]) -> tuple[dict[str, Array], Form]:
         self._check_names(feeds)

@@ -46,8 +46,11 @@ class Stages:
 class Pipeline:
     """A model and its hooks, loaded. `model` is what the hooks are given."""
 
-    def __init__(self, stages: Stages, model: Any, guard: Guard) -> None:
+    def __init__(
+        self, stages: Stages, model: Any, guard: Guard, *, predicts_itself: bool = False
+    ) -> None:
         self._stages, self._guard = stages, guard
+        self._own = model if predicts_itself and isinstance(model, Model) else None
         self.model = model
 
     @property
@@ -66,7 +69,12 @@ class Pipeline:
         guard = Guard(spec.code_dir)
         hooks = load_hooks(spec.code_dir, spec.site_dirs) if spec.code_dir else Hooks()
         model = _loaded(spec, hooks, guard)
-        return cls(_stages(spec, hooks, model, guard), model, guard)
+        stages = _stages(spec, hooks, model, guard)
+        return cls(stages, model, guard, predicts_itself=not hooks.has_predict)
+
+    def worthwhile_items(self, max_items: int) -> int:
+        """The batch beyond which nothing is gained, as far as that can be known without a body."""
+        return self._own.worthwhile_items(max_items) if self._own else max_items
 
     def run(self, items: Sequence[Item]) -> list[Outcome]:
         """One outcome per item, in order. Never raises for an item's or a hook's fault."""

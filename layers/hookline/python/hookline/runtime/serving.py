@@ -30,6 +30,7 @@ from hookline.runtime.lane import Lane
 from hookline.runtime.listening import listening, unlink, url_of
 from hookline.runtime.pace import Pace
 from hookline.runtime.server import Application
+from hookline.runtime.slo import Governor
 from hookline.runtime.spec import LaunchSpec
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class _Serving:
         if not loading.done():
             unlink(self._spec.server)
             _leave(EXIT_DRAINED, "stopped_while_loading")
-        batcher = await self._batcher(loading.result(), lane)
+        batcher = await self._batcher(*loading.result(), lane)
         self._be_ready(batcher)
         watch = loop.create_task(self._watch(batcher))
         await stop
@@ -108,7 +109,7 @@ class _Serving:
             _leave(EXIT_STOPPED, "replica_stopped")
         self._stop.set()
 
-    async def _batcher(self, pipeline: Pipeline, lane: Lane) -> Batcher:
+    async def _batcher(self, pipeline: Pipeline, max_items: int, lane: Lane) -> Batcher:
         spec = self._spec.server
         is_canned, has_gpu = pipeline.is_canned, self._spec.pipeline.gpus > 0
         pace = Pace(may_run_inline=is_canned and not has_gpu)
@@ -118,9 +119,10 @@ class _Serving:
             pipeline.run,
             [lane, *(Lane(f"pipeline-{number}") for number in range(2, 2 + more))],
             pace,
-            max_batch_items=spec.max_batch_items,
+            max_batch_items=max_items,
             max_wait_s=spec.max_wait_ms / 1000,
             max_queue_items=spec.max_queue_items,
+            governor=Governor(spec.slo_p99_ms / 1000, max_items) if spec.slo_p99_ms else None,
         )
 
     def _be_ready(self, batcher: Batcher) -> None:
@@ -156,12 +158,15 @@ class _Serving:
         log.info("replica_drained")
 
 
-def _loaded(spec: LaunchSpec) -> Pipeline:
+def _loaded(spec: LaunchSpec) -> tuple[Pipeline, int]:
+    """The pipeline, warm, and the largest batch that pays off."""
     from hookline.runtime.pipeline import Pipeline  # noqa: PLC0415 - while the socket answers 503
 
     pipeline = Pipeline.load(spec.pipeline)
     pipeline.warm_up()
-    return pipeline
+    max_items = pipeline.worthwhile_items(spec.server.max_batch_items)
+    log.info("batches_sized", extra={"max_items": max_items})
+    return pipeline, max_items
 
 
 async def _hop_s(lane: Lane) -> float:

@@ -52,6 +52,7 @@ class ServerSpec(msgspec.Struct, frozen=True, kw_only=True):
     token_sha256: tuple[str, ...] = ()
     max_batch_items: int = 64
     max_wait_ms: float = 0.0
+    slo_p99_ms: float = 0.0  # 0: none; else sizes and waits are tuned for it
     max_queue_items: int = 1024
     max_body_bytes: int = 64 * 1024 * 1024
     request_timeout_s: float = 60.0

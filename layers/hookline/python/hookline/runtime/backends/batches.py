@@ -38,6 +38,11 @@ class BatchRunner:
         self._inputs = [spec.name for spec in backend.inputs]
         self._outputs = [spec.name for spec in backend.outputs]
 
+    @property
+    def examples(self) -> int:
+        """How many examples one run takes; ANY where it does not matter."""
+        return self._axis.examples
+
     def run(self, examples: Sequence[Example]) -> list[dict[str, Array]]:
         """One output per example, in order. All examples must have the same shapes."""
         if not examples:
