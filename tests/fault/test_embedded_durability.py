@@ -12,8 +12,9 @@ import pytest
 
 from hookline.adapters.embedded import wiring
 from hookline.adapters.machine.spawn import trusted_environment
+from hookline.control.transactions import Counter
 from hookline.core.ports import Ports
-from hookline.core.records import Counter, User
+from hookline.core.records import User
 from hookline.core.topology import PLAN
 
 ROUNDS = 20

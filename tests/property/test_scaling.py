@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hookline.control.scaling import DOWN_S, remembered
-from hookline.core.records import LOAD_RENEW_S, Needed
+from hookline.core.loads import LOAD_RENEW_S, Needed
 from tests.unit.control.scaled import SCHEDULE_S, TICK_S, Simulation, Trace, elastic
 
 

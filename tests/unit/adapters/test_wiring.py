@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from hookline.adapters.embedded import wiring
+from hookline.control.transactions import Counter
 from hookline.core.errors import Unavailable
 from hookline.core.ports import Group, Ports
-from hookline.core.records import Counter
 from hookline.core.topology import PLAN
 from tests.unit.adapters.folders import names
 

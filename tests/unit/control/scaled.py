@@ -10,7 +10,8 @@ from pathlib import Path
 
 from hookline.control.desired import Forget, Store
 from hookline.control.scaling import plan_scale
-from hookline.core.records import Demand, Load, Serving, Stream
+from hookline.core.loads import Demand, Load
+from hookline.core.records import Serving, Stream
 from hookline.gateway.load import Told
 
 LOADS = Path(__file__).parent / "loads"

@@ -10,8 +10,9 @@ from hookline.control import reconcile
 from hookline.control.desired import IDLE_S, WORKERS
 from hookline.control.scaling import DOWN_S
 from hookline.core.errors import InvalidInput, TooManyRequests, Unavailable
+from hookline.core.loads import Demand, Load
 from hookline.core.ports import Failure, Group, Ports
-from hookline.core.records import PLATFORM, Credential, Demand, Load, Replica, Stream, number
+from hookline.core.records import PLATFORM, Credential, Replica, Stream, number
 from hookline.core.secrets import digest
 from hookline.core.topology import PLAN, RECONCILE, SHARDS
 from tests.fakes import FakeClock, FakeFleet

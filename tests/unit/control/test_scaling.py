@@ -4,7 +4,8 @@ import pytest
 
 from hookline.control.desired import Forget, Store
 from hookline.control.scaling import DOWN_S, LOAD_S, plan_scale, remembered
-from hookline.core.records import LOAD_RENEW_S, Demand, Load, Needed, Stream
+from hookline.core.loads import LOAD_RENEW_S, Demand, Load, Needed
+from hookline.core.records import Stream
 from tests.unit.control.scaled import (
     SCHEDULE_S,
     START_S,

@@ -54,6 +54,7 @@ def test_a_deployment_answers_at_once_with_a_token(plane: Plane) -> None:
         "min_replicas": 2,
         "max_replicas": 2,
         "target_in_flight": 8,
+        "edition": 1,
         "failure": None,
         "created_at": "2023-11-14T22:13:20Z",
         "updated_at": "2023-11-14T22:13:20Z",

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from hookline.control.credentials import CredentialLink
 from hookline.control.users import bootstrap
-from hookline.core.records import PLATFORM, Credential, CredentialLink, Tenant
+from hookline.core.records import PLATFORM, Credential, Tenant
 from hookline.core.secrets import digest
 from tests.unit.control.events import OTHER, USER, Plane
 

@@ -9,8 +9,9 @@ from io import StringIO
 import pytest
 
 from hookline.core.errors import Unavailable
+from hookline.core.loads import LOAD_RENEW_S, Load
 from hookline.core.ports import Ports
-from hookline.core.records import LOAD_RENEW_S, Load, Record
+from hookline.core.records import Record
 from hookline.core.topology import RECONCILE
 from hookline.gateway import reporter as reporter_module
 from hookline.gateway.emf import emf, print_emf

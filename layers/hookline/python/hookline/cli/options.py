@@ -12,7 +12,7 @@ import click
 from hookline.cli.shell import output_option
 
 if TYPE_CHECKING:
-    from hookline.client.client import Scale, Serving
+    from hookline.client.deployment import Scale, Serving
 
 F = TypeVar("F", bound=Callable[..., Any])
 

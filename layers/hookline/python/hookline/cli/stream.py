@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from hookline.cli import exits
 from hookline.cli.command import Group
-from hookline.cli.options import ID, with_output
+from hookline.cli.options import (
+    ID,
+    scale,
+    serving,
+    with_output,
+    with_scale,
+    with_serving,
+    with_wait,
+)
 from hookline.cli.shell import Shell, pass_shell
 
 if TYPE_CHECKING:
@@ -95,6 +103,42 @@ def logs(shell: Shell, /, stream_id: int, *, follow: bool) -> None:
         while follow:
             time.sleep(FOLLOW_S)
             after = _print_logs(cloud, stream_id, after)
+
+
+@stream_command.command(
+    "update",
+    examples=(
+        "hookline stream update 23 --model 3 --wait",
+        "hookline stream update 23 -f inference.py",
+        "hookline stream update 23 --min 1 --max 8",
+    ),
+)
+@click.argument("stream_id", type=ID)
+@click.option("--model", "model_id", type=ID, metavar="ID", help="The model that is to answer.")
+@with_serving
+@with_scale
+@click.option(
+    "--edition", type=click.IntRange(min=1), metavar="N", help="Only if the stream still has it."
+)
+@with_wait
+@with_output
+@pass_shell
+def update(
+    shell: Shell, /, stream_id: int, *, is_waiting: bool, timeout_s: float, **given: Any
+) -> None:
+    """Change what a stream answers with, or its replicas, without refusing a request.
+
+    What is not given stays. If the new replicas do not come up, it goes on as before.
+    """
+    from hookline.cli.waiting import wait_for_update  # noqa: PLC0415 - help needs none
+
+    which = {name: given.pop(name) for name in ("model_id", "edition")}
+    wanted = scale(given)
+    with shell.client() as cloud:
+        stream = cloud.update_stream(stream_id, **which, **wanted, **serving(given))
+        if is_waiting:
+            stream = wait_for_update(cloud, stream_id, timeout_s)
+    shell.show(stream, ("id", "model_id", "status", "edition"))
 
 
 @stream_command.command(

@@ -37,6 +37,17 @@ def wait_for_stream(cloud: Client, deployed: Deployed, timeout_s: float) -> Stre
     return stream
 
 
+def wait_for_update(cloud: Client, stream_id: int, timeout_s: float) -> Stream:
+    """The stream when it answers anew. Raise what kept it as it was."""
+    with exits.on_interrupt(f"The update of stream {stream_id} goes on."):
+        stream = cloud.wait_for_stream(stream_id, timeout_s=timeout_s)
+    if stream.failure:
+        is_running = stream.status == "Running"
+        what = "could not be updated and answers as before" if is_running else "failed"
+        raise failed(f"Stream {stream_id} {what}.", stream.failure)
+    return stream
+
+
 def wait_for_job(cloud: Client, job_id: int, timeout_s: float = float("inf")) -> Job:
     """The job when it has ended, with a bar on the way."""
     word = f"The job continues; watch it with: hookline batch watch {job_id}"

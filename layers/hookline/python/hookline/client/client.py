@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from hashlib import sha256 as new_digest
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypedDict, TypeVar, Unpack
+from typing import Any, Self, TypeVar, Unpack
 from urllib.parse import quote
 
 import httpx2
 from msgspec import structs
 
 from hookline.client import files, uploads, views
+from hookline.client.deployment import Deployment, Serving
 from hookline.client.wire import Wire
 from hookline.core.errors import DeadlineExceeded, HooklineError, InvalidOutput
 
@@ -22,36 +23,6 @@ FIRST_POLL_S, LONGEST_POLL_S = 0.1, 2.0
 
 OnBytes = Callable[[int], None]
 T = TypeVar("T")
-
-
-class Serving(TypedDict, total=False):
-    """How a model is to answer: the same options for a stream, a job and a trigger.
-
-    `bundle` is the path of an inference.py, a zip or a folder with one, or the id of a volume.
-    `custom_code_url` is the https URL of a git repository, `custom_code_commit` a commit, branch
-    or tag of it.
-    """
-
-    bundle: Path | str | int
-    custom_code_url: str
-    custom_code_commit: str
-    formatter: str
-    formatter_args: Mapping[str, Any]
-    device: str
-    gpus: int
-
-
-class Scale(TypedDict, total=False):
-    """How many replicas a stream has: always `replicas`, or from the least to the most of them."""
-
-    replicas: int
-    min_replicas: int
-    max_replicas: int
-    target_in_flight: int
-
-
-class Deployment(Scale, Serving):
-    """How a stream is to answer, and with how many replicas."""
 
 
 class Client:
@@ -175,6 +146,23 @@ class Client:
             f"Stream {stream_id} is still starting after {timeout_s:g} s.",
             timeout_s,
         )
+
+    def update_stream(
+        self,
+        stream_id: int,
+        *,
+        model_id: int | None = None,
+        edition: int | None = None,
+        **options: Unpack[Deployment],
+    ) -> views.Stream:
+        """Change what a stream answers with, or its replicas; what is not given stays.
+
+        It goes on answering as before until the new replicas are ready. One that has failed is
+        tried again. With `edition` it is only done if nobody has changed the stream since.
+        """
+        body = self._serving(options) | ({} if model_id is None else {"model_id": model_id})
+        path = f"/v1/streams/{stream_id}"
+        return self._wire.call("PATCH", path, views.Stream, body=body, if_match=edition)
 
     def undeploy(self, stream_id: int) -> views.Status:
         """Stop a stream and free what it holds."""

@@ -87,6 +87,7 @@ class Stream(View, frozen=True, kw_only=True):
     min_replicas: int = 1
     max_replicas: int = 1
     target_in_flight: int = 0
+    edition: int = 1
     failure: Failure | None = None
     created_at: str = ""
     updated_at: str = ""

@@ -66,13 +66,14 @@ class Wire:
         *,
         body: dict[str, Any] | None = None,
         params: dict[str, Any] | None = None,
+        if_match: int | None = None,
     ) -> T:
         """One operation of the API: JSON out, a typed answer in."""
-        return decoded(self._operate(method, path, body, params), answer)
+        return decoded(self._operate(method, path, body, params, if_match), answer)
 
     def delete(self, path: str) -> None:
         """An operation that answers nothing."""
-        self._operate("DELETE", path, None, None)
+        self._operate("DELETE", path)
 
     def pages(
         self, path: str, item: type[T], *, params: dict[str, Any] | None = None
@@ -118,9 +119,16 @@ class Wire:
             response.close()
 
     def _operate(
-        self, method: str, path: str, body: dict[str, Any] | None, params: dict[str, Any] | None
+        self,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None = None,
+        params: dict[str, Any] | None = None,
+        if_match: int | None = None,
     ) -> httpx2.Response:
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
+        if if_match is not None:
+            headers["If-Match"] = f'"{if_match}"'
         if method == "POST":
             headers["Idempotency-Key"] = uuid.uuid4().hex
         if body is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import NoReturn
 
 from hookline.adapters.aws import wiring
@@ -11,12 +10,11 @@ from hookline.adapters.aws.settings import AwsSettings
 from hookline.adapters.aws.task import METADATA, OwnTask, own_group
 from hookline.container.layout import place_in, whole_cpus
 from hookline.core.errors import BadRequest, NotFound
+from hookline.core.groups import stream_of
 from hookline.runtime.spec import ServerSpec
 from hookline.staging import replicas
 
 DRAIN_S = 90.0  # a request may take 60 s, and ECS kills a task 120 s after it asked it to end
-
-_GROUP = re.compile(r"stream-([0-9]{1,10})")
 
 
 def run(settings: AwsSettings, task: OwnTask | None) -> NoReturn:
@@ -29,11 +27,10 @@ def run(settings: AwsSettings, task: OwnTask | None) -> NoReturn:
         )
     clients = Clients()
     tenant, group = own_group(clients, task, settings.tenant)
-    named = _GROUP.fullmatch(group)
-    if named is None:
+    if not stream_of(group):
         raise NotFound(f"The group {group} is not one of a stream.")
     place = place_in(settings, threads=whole_cpus(task) if task.cpus else 0)
     server = ServerSpec(host=settings.process.host, port=settings.process.port, drain_s=DRAIN_S)
     ports = wiring.ports(settings, clients)
-    command = replicas.stage(ports, tenant, int(named[1]), place, server)
+    command = replicas.stage(ports, tenant, group, place, server)
     replicas.become(command, place.run_dir)

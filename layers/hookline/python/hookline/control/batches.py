@@ -47,7 +47,7 @@ def retry(call: Calling, job_id: int, body: NewRetry) -> Response[JobView]:
     earlier = call.find(Job, job_id)
     _check_can_be_retried(earlier)
     model = call.find(Model, earlier.model_id)
-    serves = serving.changed(call, model, earlier.serving, body)
+    serves = serving.checked(call, model, serving.changed(earlier.serving, body))
     return _submitted(
         call,
         body,

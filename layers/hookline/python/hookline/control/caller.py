@@ -21,7 +21,10 @@ _COMMANDS = {"job": "batch"}  # nouns that the command line calls differently
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One authenticated request. `operation` is its method and path as they were sent."""
+    """One authenticated request. `operation` is its method and path as they were sent.
+
+    `if_match`: the edition that its change is meant for; empty for whichever there is.
+    """
 
     ports: Ports
     tenant: str
@@ -29,6 +32,7 @@ class Call:
     role: Role
     operation: str
     idempotency_key: str
+    if_match: str = ""
 
     def find(self, kind: type[R], key: str | int) -> R:
         """The caller's own record. Raise NotFound, also for what belongs to another tenant."""
@@ -69,6 +73,7 @@ def _call(request: Request) -> Call:
         role=granted["role"],
         operation=f"{request.method} {event.path}",
         idempotency_key=request.headers.get("idempotency-key", ""),
+        if_match=request.headers.get("if-match", "").strip('"'),
     )
 
 

@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import ClassVar
 
 from hookline.control.listing import every
 from hookline.core.ports import Delete, Ports
-from hookline.core.records import PLATFORM, Credential, CredentialLink, Stream, User, number
+from hookline.core.records import PLATFORM, Credential, Record, Stream, User, number
 from hookline.core.secrets import digest
 
 LABEL_CHARS = 8  # `hk_` and five digits: enough to tell one's keys apart
+
+
+class CredentialLink(Record):
+    """Finds the credentials of a user or a stream: the other direction of Credential."""
+
+    kind: ClassVar[str] = "credential-link"
+    subject: str  # "user/ada" or "stream/0000000023"
+    sha256: str
+    label: str = ""
+    created_at: float
+
+    @property
+    def key(self) -> str:
+        return f"{self.subject}/{self.sha256}"
 
 
 def user_subject(user: str) -> str:

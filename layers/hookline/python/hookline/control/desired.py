@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from hookline.core.ports import Group, Process
@@ -11,6 +11,7 @@ from hookline.core.records import PLATFORM, Failure, Record, Replica, Stream
 
 WORKERS = "worker"  # the group of batch workers, under PLATFORM
 IDLE_S = 30  # workers stay warm for the next job
+GRACE_S = 5.0  # longer than any gateway believes in a route
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,23 +69,57 @@ class Idle(Record):
 def plan_stream(
     stream: Stream, processes: Sequence[Process], replicas: Sequence[Replica], now: float
 ) -> list[Action]:
-    """What a stream needs now. `processes` are those of its group, `replicas` what is published.
+    """What a stream needs now. `processes` are those of its groups, `replicas` what is published.
 
     After the actions took effect there is nothing more to do until something else happens.
     """
     if stream.status not in ("Deploying", "Running", "Updating"):
         return [*map(Forget, replicas), *_leave(stream, processes, now)]
-    ready = {process.process_id: process for process in processes if process.state == "ready"}
-    dead = [process for process in processes if process.state == "exited"]
+    own = _of(stream.group, processes)
+    if stream.status == "Updating" and stream.former:
+        return plan_update(stream, own, _of(stream.former_group, processes), replicas, now)
+    ready, dead = _ready(own), _dead(own)
     if stream.status == "Deploying" and dead and not ready:
         failed = _marked(stream, now, status="Failed", failure=_failure(dead))
         return [*map(Forget, replicas), failed, Remove(stream.tenant, stream.group)]
     actions = [*_routes(stream, ready, replicas)]
     if stream.status == "Deploying" and ready:
         actions.append(_marked(stream, now, status="Running", failure=None))
-    if _running(processes) != stream.replicas:
+    if _running(own) != stream.replicas:
         actions.append(Ensure(_group(stream)))
+    return [*actions, *_retire(stream, processes, now)]
+
+
+def plan_update(
+    stream: Stream,
+    new: Sequence[Process],
+    old: Sequence[Process],
+    replicas: Sequence[Replica],
+    now: float,
+) -> list[Action]:
+    """Start the new processes beside the old ones, which answer until all of the new are ready.
+
+    If one of the new ends before, the stream stays with the old ones.
+    """
+    ready, dead, count = _ready(new), _dead(new), max(1, stream.replicas)
+    if dead:
+        return [back(stream, _failure(dead), now), Remove(stream.tenant, stream.group)]
+    if stream.former and len(ready) >= count:
+        left = stream.former.model_copy(update={"left_at": now})
+        switch = _marked(stream, now, status="Running", failure=None, former=left)
+        # Its time to leave begins when nobody is led to the old ones any more.
+        return [*_routes(stream, ready, replicas), switch]
+    actions = [*_routes(stream, _ready(old), replicas)]
+    if _running(old) != stream.replicas:
+        actions.append(Ensure(_group(_former(stream))))
+    if _running(new) != count:
+        actions.append(Ensure(replace(_group(stream), count=count)))
     return actions
+
+
+def back(stream: Stream, failure: Failure, now: float) -> Store:
+    """Take back an update that has failed."""
+    return _marked(_former(stream), now, status="Running", failure=failure)
 
 
 def plan_workers(
@@ -106,20 +141,58 @@ def _leave(stream: Stream, processes: Sequence[Process], now: float) -> Iterator
     is_leaving = stream.status == "Undeploying"
     # A group may be known to the fleet before it has processes, so nothing seen is no proof.
     if processes or is_leaving:
-        yield Remove(stream.tenant, stream.group)
+        for group in stream.groups:
+            yield Remove(stream.tenant, group)
     if is_leaving and all(process.state == "exited" for process in processes):
         yield Revoke(stream.tenant, stream.id)
-        yield _marked(stream, now, status="Undeployed")
+        yield _marked(stream, now, status="Undeployed", former=None)
+
+
+def _retire(stream: Stream, processes: Sequence[Process], now: float) -> Iterator[Action]:
+    """End what answered before an update, once no gateway sends it anything."""
+    former = stream.former
+    if former is None or former.left_at is None or former.left_at > now - GRACE_S:
+        return
+    yield Remove(stream.tenant, stream.former_group)
+    if all(process.state == "exited" for process in _of(stream.former_group, processes)):
+        yield Store(stream.changed(former=None))
+
+
+def _of(group: str, processes: Sequence[Process]) -> list[Process]:
+    return [process for process in processes if process.group == group]
+
+
+def _ready(processes: Sequence[Process]) -> dict[str, Process]:
+    return {process.process_id: process for process in processes if process.state == "ready"}
+
+
+def _dead(processes: Sequence[Process]) -> list[Process]:
+    return [process for process in processes if process.state == "exited"]
+
+
+def _former(stream: Stream) -> Stream:
+    """The stream as it was before its update."""
+    former = stream.former
+    if former is None:
+        return stream
+    return stream.changed(
+        model_id=former.model_id, serving=former.serving, revision=former.revision, former=None
+    )
 
 
 def _routes(
     stream: Stream, ready: dict[str, Process], replicas: Sequence[Replica]
 ) -> Iterator[Action]:
-    """Publish the ready processes, and take back those that are not."""
+    """Publish the ready processes, then take back those that are not."""
+    yield from _published(stream, ready, replicas)
+    yield from (Forget(replica) for replica in replicas if replica.process_id not in ready)
+
+
+def _published(
+    stream: Stream, ready: dict[str, Process], replicas: Sequence[Replica]
+) -> Iterator[Action]:
+    """Publish the ready processes that are not."""
     published = {replica.process_id: replica for replica in replicas}
-    for process_id, replica in published.items():
-        if process_id not in ready:
-            yield Forget(replica)
     for process_id, process in ready.items():
         known = published.get(process_id)
         if known is None or known.address != process.address:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from hashlib import sha256
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 from pydantic import BaseModel
 
@@ -15,7 +15,7 @@ from hookline.control.caller import Call
 from hookline.control.transactions import Write, commit, next_number
 from hookline.core.errors import BadRequest, Conflict, IdempotencyMismatch
 from hookline.core.ports import Put
-from hookline.core.records import Answered, NumberedRecord, Record
+from hookline.core.records import NumberedRecord, Record
 
 R = TypeVar("R", bound=Record)
 N = TypeVar("N", bound=NumberedRecord)
@@ -25,6 +25,20 @@ MAX_KEY_CHARS = 255
 
 Plan = Callable[[], tuple[R, Sequence[Write]]]
 NumberedPlan = Callable[[int], tuple[N, Sequence[Write]]]
+
+
+class Answered(Record):
+    """What an Idempotency-Key was answered with; the same key gives the same resource."""
+
+    kind: ClassVar[str] = "answered"
+    sha256: str  # of operation, user and Idempotency-Key
+    request_sha256: str
+    resource: str  # its key
+    created_at: float
+
+    @property
+    def key(self) -> str:
+        return self.sha256
 
 
 def create_numbered(

@@ -21,24 +21,17 @@ from hookline.control.desired import (
     Remove,
     Revoke,
     Store,
+    back,
     plan_stream,
     plan_workers,
 )
 from hookline.control.listing import every
 from hookline.control.scaling import plan_scale
 from hookline.core.errors import Conflict, HooklineError, InvalidInput, Unavailable
+from hookline.core.groups import stream_of
+from hookline.core.loads import Demand, Load
 from hookline.core.ports import Group, Ports, Process
-from hookline.core.records import (
-    PLATFORM,
-    Demand,
-    Failure,
-    Load,
-    Replica,
-    Stream,
-    Tenant,
-    number,
-    stream_of,
-)
+from hookline.core.records import PLATFORM, Failure, Replica, Stream, Tenant, number
 from hookline.core.topology import PLAN, RECONCILE, SHARDS, Handler
 
 log = logging.getLogger(__name__)
@@ -165,7 +158,8 @@ def _by_group(processes: Iterable[Process]) -> Fleet:
 def _settle(ports: Ports, known: _Known, fleet: Fleet) -> None:
     """Do what a stream needs by what was seen; look at it anew if that may not have been all."""
     stream = known.stream
-    actions = known.plan(fleet.get((stream.tenant, stream.group), []), ports.clock())
+    processes = [one for name in stream.groups for one in fleet.get((stream.tenant, name), [])]
+    actions = known.plan(processes, ports.clock())
     _apply(ports, actions)
     if any(isinstance(action, Ensure | Remove) or _is_of_stream(action) for action in actions):
         one_stream(ports, stream.tenant, stream.id)
@@ -182,8 +176,11 @@ def one_stream(ports: Ports, tenant: str, stream_id: int) -> bool:
         known = _about(ports, tenant, stream_id)
         if known is None:
             return False
-        is_on_its_way = known.stream.status in ("Deploying", "Undeploying")
-        actions = known.plan(ports.fleet.observe(tenant, known.stream.group), ports.clock())
+        stream = known.stream
+        is_leaving_old = stream.former is not None and stream.status != "Undeployed"
+        is_on_its_way = is_leaving_old or stream.status in ("Deploying", "Undeploying")
+        seen = [one for name in stream.groups for one in ports.fleet.observe(tenant, name)]
+        actions = known.plan(seen, ports.clock())
         if not actions:
             break
         if not _apply(ports, actions):
@@ -218,7 +215,7 @@ def _remove_strays(ports: Ports, fleet: Fleet) -> None:
 def _is_wanted(ports: Ports, tenant: str, group: str) -> bool:
     stream_id = stream_of(group)
     stream = ports.catalog.get(Stream, tenant, stream_id) if stream_id else None
-    return stream is not None and stream.status != "Undeployed"
+    return stream is not None and stream.status != "Undeployed" and group in stream.groups
 
 
 def _apply(ports: Ports, actions: Sequence[Action]) -> bool:
@@ -248,10 +245,13 @@ def _apply(ports: Ports, actions: Sequence[Action]) -> bool:
 def _give_up(ports: Ports, group: Group, error: InvalidInput) -> None:
     """End a stream that the fleet can never run; raise for one that it has run."""
     stream = ports.catalog.get(Stream, group.tenant, stream_of(group.name))
-    if stream is None or stream.status != "Deploying":
-        raise error
     failure = Failure(code=error.code, message=str(error))
-    _apply(ports, [Store(stream.changed(status="Failed", failure=failure))])
+    if stream and stream.status == "Updating" and group.name == stream.group:
+        _apply(ports, [back(stream, failure, ports.clock())])
+    elif stream and stream.status == "Deploying":
+        _apply(ports, [Store(stream.changed(status="Failed", failure=failure))])
+    else:
+        raise error
 
 
 def _perform(ports: Ports, action: Action) -> None:

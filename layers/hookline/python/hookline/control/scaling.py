@@ -11,7 +11,8 @@ import math
 from collections.abc import Iterable, Sequence
 
 from hookline.control.desired import Action, Forget, Store
-from hookline.core.records import LOAD_RENEW_S, Demand, Load, Needed, Record, Stream
+from hookline.core.loads import LOAD_RENEW_S, Demand, Load, Needed
+from hookline.core.records import Record, Stream
 
 DOWN_S = 300.0
 LOAD_S = 3 * LOAD_RENEW_S  # how long a gateway's word is believed

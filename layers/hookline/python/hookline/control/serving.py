@@ -11,7 +11,12 @@ from hookline.core.errors import InvalidBundle, InvalidInput, NotFound
 from hookline.core.formatting import check_args
 from hookline.core.records import Bundle, CustomCode, Model, Serving, Volume, upload_key
 from hookline.core.repositories import check_custom_code
-from hookline.core.requests import BundleFields, CustomCodeFields, ServingFields
+from hookline.core.requests import (
+    BundleFields,
+    CustomCodeFields,
+    ServingFields,
+    StreamChanges,
+)
 
 
 def checked(call: Call, model: Model, fields: ServingFields) -> Serving:
@@ -31,19 +36,23 @@ def checked(call: Call, model: Model, fields: ServingFields) -> Serving:
     )
 
 
-def changed(call: Call, model: Model, before: Serving, fields: ServingFields) -> Serving:
-    """What to store where only the given `fields` replace what was stored before."""
-    given = set(fields.model_fields_set)
-    if given & {"device", "gpus"}:
-        given |= {"device", "gpus"}
-    if "formatter" in given:
-        given.add("formatter_args")  # those of another formatter would make no sense
-    plain = {"formatter", "formatter_args", "device", "gpus"} - given
-    asked = fields.model_copy(update={name: getattr(before, name) for name in plain})
-    left = {"bundle", "custom_code"} - given
-    return checked(call, model, asked).model_copy(
-        update={name: getattr(before, name) for name in left}
-    )
+def changed(old: Serving, changes: StreamChanges | ServingFields) -> ServingFields:
+    """The fields of a serving with some replaced. Another formatter begins without arguments."""
+    given = changes.model_dump(exclude_unset=True, include=set(ServingFields.model_fields))
+    kept = {name: getattr(old, name) for name in ServingFields.model_fields}
+    if old.bundle:
+        is_volume = old.bundle.volume_id is not None
+        names = {"volume_id"} if is_volume else {"sha256", "filename"}
+        kept["bundle"] = old.bundle.model_dump(include=names)
+    if old.custom_code:
+        kept["custom_code"] = old.custom_code.model_dump()
+    if "formatter" in given and given["formatter"] != old.formatter:
+        kept["formatter_args"] = {}
+    if "gpus" in given or "device" in given:
+        kept |= {"device": None, "gpus": 0}
+    nulls = {"formatter": "raw", "formatter_args": {}, "gpus": 0}
+    given = {name: nulls.get(name) if value is None else value for name, value in given.items()}
+    return ServingFields.model_validate({**kept, **given})
 
 
 def bundle_volume(fields: ServingFields | Serving) -> int | None:

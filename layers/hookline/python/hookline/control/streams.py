@@ -13,12 +13,21 @@ from hookline.control.answers import ACCEPTED, CREATED, accepted, created
 from hookline.control.caller import Call, Calling
 from hookline.control.idempotency import create_numbered
 from hookline.control.paging import Limit, PageToken
+from hookline.control.scaling import within
 from hookline.control.transactions import Write, commit
 from hookline.control.uses import kept
 from hookline.core.errors import Conflict
 from hookline.core.ports import Ports, Put
-from hookline.core.records import TARGET_IN_FLIGHT, Model, Replica, Stream, number
-from hookline.core.requests import NewStream
+from hookline.core.records import (
+    TARGET_IN_FLIGHT,
+    Former,
+    Model,
+    Replica,
+    Serving,
+    Stream,
+    number,
+)
+from hookline.core.requests import NewStream, StreamChanges
 from hookline.core.secrets import new_token, redacted
 from hookline.core.topology import RECONCILE, Handler
 from hookline.core.views import (
@@ -86,6 +95,65 @@ def show_stream(call: Calling, stream_id: int) -> StreamView:
     """Show one stream, and why it failed if it did."""
     stream = call.find(Stream, stream_id)
     return StreamView.of(stream, _ready(call, stream))
+
+
+@router.patch("/v1/streams/<stream_id>", status_code=ACCEPTED)
+def update(call: Calling, stream_id: int, body: StreamChanges) -> Response[StreamView]:
+    """Change a stream that runs. What it answers with is replaced without refusing a request."""
+
+    def plan() -> tuple[Stream, list[Write]]:
+        stream = call.find(Stream, stream_id)
+        if stream.status not in ("Running", "Updating", "Failed"):
+            raise Conflict(
+                f"Stream {stream_id} is {stream.status}.", hint="Change it while it is Running."
+            )
+        wanted = _scaled(stream, body)
+        model_id = stream.model_id if body.model_id is None else body.model_id
+        fields = serving.changed(stream.serving, body)
+        checked = serving.checked(call, call.find(Model, model_id), fields)
+        if stream.status == "Failed" or (model_id, checked) != (stream.model_id, stream.serving):
+            wanted = _replaced(wanted, model_id, checked)
+        if wanted == stream:
+            return stream, []
+        _check_edition(call, stream)
+        wanted = wanted.changed(edition=stream.edition + 1, updated_at=call.now())
+        return wanted, [Put(wanted), *kept(call, model_id, serving.bundle_volume(fields))]
+
+    stream = commit(call.ports.catalog, plan)
+    _reconcile(call, stream)
+    return accepted(f"/v1/streams/{stream_id}", StreamView.of(stream, _ready(call, stream)))
+
+
+def _check_edition(call: Call, stream: Stream) -> None:
+    if call.if_match not in ("", "*", str(stream.edition)):
+        raise Conflict(
+            f"Stream {stream.id} has been changed meanwhile.",
+            why=f"It has the edition {stream.edition}, not {call.if_match}.",
+            hint="Read it again, then repeat the change.",
+        )
+
+
+def _scaled(stream: Stream, body: StreamChanges) -> Stream:
+    least, most = body.bounds(stream.min_replicas, stream.max_replicas)
+    target = body.target_in_flight or stream.target_in_flight
+    wanted = stream.changed(min_replicas=least, max_replicas=most, target_in_flight=target)
+    return wanted.changed(replicas=within(wanted, stream.replicas))
+
+
+def _replaced(stream: Stream, model_id: int, answers: Serving) -> Stream:
+    """The stream on its way to answer with these; what answers now goes on until then."""
+    former = stream.former
+    if stream.status == "Running":
+        former = Former(model_id=stream.model_id, serving=stream.serving, revision=stream.revision)
+    return stream.changed(
+        model_id=model_id,
+        serving=answers,
+        revision=stream.edition + 1,
+        former=former,
+        replicas=max(1, stream.replicas),
+        status="Deploying" if stream.status == "Failed" else "Updating",
+        failure=None,
+    )
 
 
 @router.delete("/v1/streams/<stream_id>", status_code=ACCEPTED)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 from hookline.core.errors import Conflict, Unavailable
 from hookline.core.ports import Catalog, Delete, Put
-from hookline.core.records import Counter, Record
+from hookline.core.records import Record
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Record)
@@ -19,6 +19,18 @@ Plan = Callable[[], tuple[T, Sequence[Write]]]
 
 ATTEMPTS = 60
 PAUSE_S = 0.02
+
+
+class Counter(Record):
+    """The last id that was given out for a kind. Changes only inside a transaction."""
+
+    kind: ClassVar[str] = "counter"
+    of: str
+    last: int
+
+    @property
+    def key(self) -> str:
+        return self.of
 
 
 def commit(catalog: Catalog, plan: Plan[T]) -> T:

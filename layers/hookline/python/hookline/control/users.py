@@ -7,12 +7,13 @@ from aws_lambda_powertools.event_handler import Response
 from hookline.control import app, credentials, paging
 from hookline.control.answers import CREATED, NO_CONTENT, created, no_content
 from hookline.control.caller import Call, Calling
+from hookline.control.credentials import CredentialLink
 from hookline.control.idempotency import create
 from hookline.control.paging import Limit, PageToken
 from hookline.control.transactions import Write, commit
 from hookline.core.errors import Conflict, NotFound
 from hookline.core.ports import Delete, Ports, Put
-from hookline.core.records import PLATFORM, CredentialLink, Tenant, User
+from hookline.core.records import PLATFORM, Tenant, User
 from hookline.core.requests import NewKey, NewUser
 from hookline.core.secrets import new_key
 from hookline.core.topology import Handler

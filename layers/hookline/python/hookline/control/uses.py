@@ -33,7 +33,10 @@ def refuse_if_used(call: Call, record: Model | Volume) -> None:
 
 def _needing(call: Call, record: Model | Volume) -> Iterator[str]:
     for stream in call.every(Stream):
-        if stream.status not in STREAM_ENDS and _needs(record, stream.serving, stream.model_id):
+        answers = [stream.answers_of(group) for group in stream.groups]
+        if stream.status not in STREAM_ENDS and any(
+            _needs(record, serving, model_id) for model_id, serving in filter(None, answers)
+        ):
             yield f"stream {stream.id}"
     for job in call.every(Job):
         if not job.has_ended and _needs(record, job.serving, job.model_id, job.volume_id):

@@ -7,16 +7,15 @@ overwrite a newer one. Times are UTC epoch seconds.
 
 from __future__ import annotations
 
-import re
 from abc import abstractmethod
 from hashlib import sha256 as digest_of
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-_STREAM_GROUP = re.compile(r"stream-([1-9][0-9]{0,9})")
+from hookline.core.groups import group_of
+
 TARGET_IN_FLIGHT = 8  # one batch being predicted and the next one arriving
-LOAD_RENEW_S = 10.0  # how often a gateway says that a load goes on
 DROP_NAME_BYTES = 900  # of a name in a key, which has 1,024 at most (DynamoDB's sort keys)
 PLATFORM = "_"  # the tenant of records that are found before the tenant is known
 
@@ -76,18 +75,6 @@ class NumberedRecord(Record):
     @property
     def key(self) -> str:
         return number(self.id)
-
-
-class Counter(Record):
-    """The last id that was given out for a kind. Changes only inside a transaction."""
-
-    kind: ClassVar[str] = "counter"
-    of: str
-    last: int
-
-    @property
-    def key(self) -> str:
-        return self.of
 
 
 class TensorSpec(Value):
@@ -167,11 +154,25 @@ class Serving(Value):
     gpus: int = 0
 
 
+class Former(Value):
+    """What a stream answered with before its latest update.
+
+    It goes on answering until the new one can, which is at `left_at`; then it drains.
+    """
+
+    model_id: int
+    serving: Serving
+    revision: int
+    left_at: float | None = None
+
+
 class Stream(NumberedRecord):
     """One deployment of a model that answers requests.
 
     `replicas` is how many it is to have now; the reconciler moves it between the least and the most
     so that each has about `target_in_flight` requests in flight. Given alone, it is fixed.
+    `edition` counts what callers have changed; `revision` is the one since which it answers with
+    this model and serving.
     """
 
     kind: ClassVar[str] = "stream"
@@ -181,6 +182,9 @@ class Stream(NumberedRecord):
     min_replicas: int = 1
     max_replicas: int = 1
     target_in_flight: int = TARGET_IN_FLIGHT
+    edition: int = 1
+    revision: int = 1
+    former: Former | None = None
     status: StreamStatus = "Deploying"
     failure: Failure | None = None
     created_at: float
@@ -197,7 +201,25 @@ class Stream(NumberedRecord):
     @property
     def group(self) -> str:
         """The name of its processes in the fleet."""
-        return f"stream-{self.id}"
+        return group_of(self.id, self.revision)
+
+    @property
+    def former_group(self) -> str:
+        """The name of the processes that it had before its update; empty without one."""
+        return group_of(self.id, self.former.revision) if self.former else ""
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Every group that the fleet may have of it."""
+        return (self.group, self.former_group) if self.former else (self.group,)
+
+    def answers_of(self, group: str) -> tuple[int, Serving] | None:
+        """The model and the serving of the processes of a group; None when it is not its own."""
+        if group == self.group:
+            return self.model_id, self.serving
+        if self.former and group == self.former_group:
+            return self.former.model_id, self.former.serving
+        return None
 
     @property
     def is_elastic(self) -> bool:
@@ -217,43 +239,6 @@ class Replica(Record):
     @property
     def key(self) -> str:
         return f"{number(self.stream_id)}/{self.process_id}"
-
-
-class Load(Record):
-    """What a gateway has in hand for a stream: a lease, renewed while there is any.
-
-    `in_flight` is the highest mean over a short interval since it was written before.
-    """
-
-    kind: ClassVar[str] = "load"
-    stream_id: int
-    gateway_id: str
-    in_flight: float
-    waiting: int = 0
-    updated_at: float
-
-    @property
-    def key(self) -> str:
-        return f"{number(self.stream_id)}/{self.gateway_id}"
-
-
-class Needed(Value):
-    """How many replicas a stream's load took at a time."""
-
-    at: float
-    replicas: int
-
-
-class Demand(Record):
-    """What a stream has needed of late: later entries need fewer replicas than earlier ones."""
-
-    kind: ClassVar[str] = "demand"
-    stream_id: int
-    recent: tuple[Needed, ...] = ()
-
-    @property
-    def key(self) -> str:
-        return number(self.stream_id)
 
 
 class Volume(NumberedRecord):
@@ -410,40 +395,6 @@ class Credential(Record):
     @property
     def key(self) -> str:
         return self.sha256
-
-
-class CredentialLink(Record):
-    """Finds the credentials of a user or a stream: the other direction of Credential."""
-
-    kind: ClassVar[str] = "credential-link"
-    subject: str  # "user/ada" or "stream/0000000023"
-    sha256: str
-    label: str = ""
-    created_at: float
-
-    @property
-    def key(self) -> str:
-        return f"{self.subject}/{self.sha256}"
-
-
-class Answered(Record):
-    """What an Idempotency-Key was answered with; the same key gives the same resource."""
-
-    kind: ClassVar[str] = "answered"
-    sha256: str  # of operation, user and Idempotency-Key
-    request_sha256: str
-    resource: str  # its key
-    created_at: float
-
-    @property
-    def key(self) -> str:
-        return self.sha256
-
-
-def stream_of(group: str) -> int:
-    """The id of the stream whose processes the group has; 0 for a group of others."""
-    found = _STREAM_GROUP.fullmatch(group)
-    return int(found[1]) if found else 0
 
 
 def upload_key(tenant: str, sha256: str) -> str:

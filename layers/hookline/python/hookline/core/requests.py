@@ -125,6 +125,18 @@ class NewStream(ServingFields, ScaleFields):
     model_id: int
 
 
+class StreamChanges(ScaleFields):
+    """What is to be different about a stream; what is not given stays. A null takes code away."""
+
+    model_id: int | None = None
+    bundle: BundleFields | None = None
+    custom_code: CustomCodeFields | None = None
+    formatter: FormatterName | None = None
+    formatter_args: dict[str, Any] | None = None
+    device: Literal["cpu", "gpu"] | None = None
+    gpus: Annotated[int, Field(ge=0, le=MAX_GPUS)] | None = None
+
+
 class NewVolume(Body):
     """A volume to upload into, or to link: `file:///…`, an absolute path, or `s3://…`."""
 

@@ -145,6 +145,7 @@ FUNCTIONS: tuple[Function, ...] = (
             "POST /v1/streams",
             "GET /v1/streams",
             "GET /v1/streams/{stream_id}",
+            "PATCH /v1/streams/{stream_id}",
             "DELETE /v1/streams/{stream_id}",
             "GET /v1/streams/{stream_id}/logs",
             "POST /v1/streams/{stream_id}/tokens",

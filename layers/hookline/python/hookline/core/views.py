@@ -101,7 +101,10 @@ def _serving(serving: Serving) -> dict[str, Any]:
 
 
 class StreamView(ServingView):
-    """A deployment of a model. `replicas` are wanted now, `ready_replicas` of them answer."""
+    """A deployment of a model. `replicas` are wanted now, `ready_replicas` of them answer.
+
+    `edition` is for the If-Match of a change. What failed of one that is Running is its update.
+    """
 
     id: int
     model_id: int
@@ -111,6 +114,7 @@ class StreamView(ServingView):
     min_replicas: int
     max_replicas: int
     target_in_flight: int
+    edition: int
     failure: Failure | None
     created_at: datetime
     updated_at: datetime

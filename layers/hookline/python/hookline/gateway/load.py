@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from hookline.core.records import LOAD_RENEW_S
+from hookline.core.loads import LOAD_RENEW_S
 
 RISE_RATIO, RISE_STEP = 1.1, 0.5  # a load that has risen by more is told at once
 FORGOTTEN_S = 3 * LOAD_RENEW_S

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from uuid import uuid4
 
 from hookline.core.errors import Conflict, HooklineError
+from hookline.core.loads import Load
 from hookline.core.ports import Catalog, Queue
-from hookline.core.records import Load
 from hookline.core.topology import RECONCILE
 from hookline.gateway.load import Report
 

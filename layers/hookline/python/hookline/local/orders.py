@@ -52,11 +52,6 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
             parent_pid=self.parent_pid,
         )
 
-    @property
-    def stream_id(self) -> int:
-        """Of a stream's group, which is named `stream-23`."""
-        return int(self.group.rpartition("-")[2])
-
 
 @dataclass(frozen=True, slots=True)
 class Command:

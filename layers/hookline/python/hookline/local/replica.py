@@ -25,7 +25,7 @@ def stage(order: Order) -> list[str]:
         failure_file=str(run_dir / "failure.json"),
     )
     ports = process_ports(Path(order.home))
-    return replicas.stage(ports, order.tenant, order.stream_id, order.place, server)
+    return replicas.stage(ports, order.tenant, order.group, order.place, server)
 
 
 def main(argv: Sequence[str]) -> None:

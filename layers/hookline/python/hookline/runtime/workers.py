@@ -18,10 +18,11 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from hookline.core.endings import EXIT_START_FAILED
 from hookline.core.errors import BY_CODE, HooklineError
 from hookline.runtime import lifecycle, logs
 from hookline.runtime.listening import bound, url_of
-from hookline.runtime.replica import EXIT_START_FAILED, serve
+from hookline.runtime.replica import serve
 from hookline.runtime.spec import LaunchSpec
 
 log = logging.getLogger(__name__)

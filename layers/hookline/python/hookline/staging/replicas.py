@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from hookline.core.errors import NotFound
+from hookline.core.groups import stream_of
 from hookline.core.ports import Ports
 from hookline.core.records import Model, Stream
 from hookline.runtime import spec as runtime_spec
@@ -19,19 +20,24 @@ from hookline.runtime.spec import ServerSpec
 from hookline.staging.place import Place
 
 
-def stage(ports: Ports, tenant: str, stream_id: int, place: Place, server: ServerSpec) -> list[str]:
-    """Lay out the stream's files and return the command that serves them.
+def stage(ports: Ports, tenant: str, group: str, place: Place, server: ServerSpec) -> list[str]:
+    """Lay out the files of a group's stream and return the command that serves them.
 
     Raise the error that prevents it.
     """
+    stream_id = stream_of(group)
     stream = ports.catalog.get(Stream, tenant, stream_id)
     if stream is None:
         raise NotFound.of("stream", stream_id)
-    model = ports.catalog.get(Model, tenant, stream.model_id)
+    answers = stream.answers_of(group)
+    if answers is None:
+        raise NotFound(f"Stream {stream.id} has been updated and no longer needs {group}.")
+    model_id, serving = answers
+    model = ports.catalog.get(Model, tenant, model_id)
     if model is None:
-        raise NotFound.of("model", stream.model_id)
+        raise NotFound.of("model", model_id)
     launch = place.run_dir / "launch.json"
-    runtime_spec.write(place.launch_spec(ports, model, stream.serving, server), launch)
+    runtime_spec.write(place.launch_spec(ports, model, serving, server), launch)
     # -P: nothing is imported from the working folder, where user code may write
     return [sys.executable, "-P", "-m", "hookline.runtime.replica", str(launch)]
 

@@ -1,0 +1,37 @@
+"""The options of a deployment, as the client's methods take them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypedDict
+
+
+class Serving(TypedDict, total=False):
+    """How a model is to answer: the same options for a stream, a job and a trigger.
+
+    `bundle` is the path of an inference.py, a zip or a folder with one, or the id of a volume.
+    `custom_code_url` is the https URL of a git repository, `custom_code_commit` a commit, branch
+    or tag of it.
+    """
+
+    bundle: Path | str | int
+    custom_code_url: str
+    custom_code_commit: str
+    formatter: str
+    formatter_args: Mapping[str, Any]
+    device: str
+    gpus: int
+
+
+class Scale(TypedDict, total=False):
+    """How many replicas a stream has: always `replicas`, or from the least to the most of them."""
+
+    replicas: int
+    min_replicas: int
+    max_replicas: int
+    target_in_flight: int
+
+
+class Deployment(Scale, Serving):
+    """How a stream is to answer, and with how many replicas."""
