@@ -47,10 +47,14 @@ time.sleep(60)
 class World:
     """A fleet whose processes run `script`, and what has happened in it."""
 
-    def __init__(self, home: Path, drain_s: float = 30.0, start_s: float = 600.0) -> None:
+    def __init__(
+        self, home: Path, drain_s: float = 30.0, start_s: float = 600.0, linger_s: float = 0.2
+    ) -> None:
         self.script, self.changes = SERVE, 0
         self.started: list[Path] = []
-        self.fleet = ProcessFleet(home, self._command, drain_s=drain_s, start_s=start_s)
+        self.fleet = ProcessFleet(
+            home, self._command, drain_s=drain_s, start_s=start_s, linger_s=linger_s
+        )
         self.fleet.on_change = self._note
 
     def _command(self, _group: Group, _process_id: str, run_dir: Path) -> Sequence[str]:
@@ -392,3 +396,35 @@ def test_children_die_with_a_host_that_is_killed(home: Path, tmp_path: Path) -> 
     host.wait()
 
     until(lambda: not is_alive(pid), timeout_s=5)
+
+
+def test_one_of_several_goes_on_until_nobody_asks_it_any_more(home: Path) -> None:
+    world = World(home, linger_s=3600)
+    handler = "signal.signal(15, lambda *_: [print('asked to end', flush=True), sys.exit(0)]); "
+    script = "import signal, sys; " + handler + SERVE
+    try:
+        world.run(script, count=2)
+        until(lambda: len(world.having("ready")) == 2)
+        told: list[int] = []
+        world.fleet.on_change = lambda: told.append(len(world.having("draining")))
+        world.run(script, count=1)
+        until(lambda: 1 in told)
+
+        assert [len(world.having(state)) for state in ("ready", "draining")] == [1, 1]
+        assert world.lines() == []
+        world.fleet.remove("t", "g")
+        until(lambda: world.fleet.observe() == [])
+        assert world.lines() == ["asked to end"] * 2
+    finally:
+        world.fleet.close()
+
+
+def test_one_that_has_gone_on_long_enough_is_asked_to_end(home: Path) -> None:
+    world = World(home, linger_s=0.05)
+    try:
+        world.run(SERVE, count=2)
+        until(lambda: len(world.having("ready")) == 2)
+        world.run(SERVE, count=1)
+        until(lambda: len(world.fleet.observe()) == 1)
+    finally:
+        world.fleet.close()

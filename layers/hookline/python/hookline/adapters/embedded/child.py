@@ -44,6 +44,7 @@ class Child:
         self.group, self.process_id, self.run_dir = group, process_id, run_dir
         self.state: GroupState = "starting"
         self.kill_at = 0.0  # while draining: when patience ends
+        self.leave_at = 0.0  # while lingering: when it is asked to end
         self._born, self._patience_s = time.monotonic(), 0.0
         self._process, self._started_at = process, started_at
         self._lines, self._tail = Lines(), deque[bytes](maxlen=_TAIL_LINES)
@@ -120,9 +121,13 @@ class Child:
         """How long it has been ready; 0 if it never was."""
         return now - self._ready_since if self._ready_since else 0.0
 
+    def linger(self, leave_at: float) -> None:
+        """Let it answer what may still come, and ask it to end at `leave_at`."""
+        self.state, self.leave_at, self.kill_at = "draining", leave_at, float("inf")
+
     def drain(self, kill_at: float) -> None:
         """Ask it to end; it is killed at `kill_at`."""
-        self.state, self.kill_at = "draining", kill_at
+        self.state, self.leave_at, self.kill_at = "draining", 0.0, kill_at
         with suppress(ProcessLookupError):
             signal.pidfd_send_signal(self.pidfd, signal.SIGTERM)
 

@@ -26,7 +26,9 @@ class ProcessFleet:
     """Starts, watches and ends processes in one thread of its own.
 
     That thread lives as long as the fleet, because the kernel ties a child to the thread that
-    started it. It calls `on_change` whenever a process became ready or ended.
+    started it. It calls `on_change` whenever a process became ready, began to drain or ended.
+
+    One of several that is no longer wanted goes on for `linger_s`, until nobody asks it any more.
     """
 
     def __init__(
@@ -37,11 +39,13 @@ class ProcessFleet:
         clock: Callable[[], float] = time.time,
         drain_s: float = 30.0,
         start_s: float = 600.0,
+        linger_s: float = 3.0,
     ) -> None:
         self.on_change: Callable[[], object] = lambda: None
         self._runs = run_folder(home)
         self._children = Children(self._runs, home / "logs", command)
         self._clock, self._drain_s, self._start_s = clock, drain_s, start_s
+        self._linger_s = linger_s
         self._lock = threading.Lock()
         self._wishes: dict[tuple[str, str], Wish] = {}
         self._thread: threading.Thread | None = None
@@ -113,7 +117,8 @@ class ProcessFleet:
     def _patience_s(self, now: float) -> float:
         """How long nothing can be due."""
         with self._lock:
-            due = [child.kill_at for child in self._children if child.state == "draining"]
+            leaving = [child for child in self._children if child.state == "draining"]
+            due = [child.leave_at or child.kill_at for child in leaving]
             due += [wish.retry_at for wish in self._wishes.values() if wish.retry_at > now]
             is_starting = any(child.state == "starting" for child in self._children)
         most = _STARTING_POLL_S if is_starting else _IDLE_POLL_S
@@ -126,10 +131,9 @@ class ProcessFleet:
             for child in ended:
                 self._bury(child, now)
             became_ready = [child for child in self._children if child.look(now)]
-            for child in list(self._children):
-                self._retire(child, now)
+            retired = [child for child in list(self._children) if self._retire(child, now)]
             could_not_start = [wish for wish in self._wishes.values() if self._fill(wish, now)]
-            return bool(ended or became_ready or could_not_start)
+            return bool(ended or became_ready or retired or could_not_start)
 
     def _bury(self, child: Child, now: float) -> None:
         wish = self._wishes.get(child.place)
@@ -148,15 +152,26 @@ class ProcessFleet:
             extra={"tenant": process.tenant, "group": process.group, "why": failure.message},
         )
 
-    def _retire(self, child: Child, now: float) -> None:
-        """Drain it if nobody wants it, end it if it drains or starts too long."""
+    def _retire(self, child: Child, now: float) -> bool:
+        """Drain it if nobody wants it, end it if it drains or starts too long.
+
+        Whether it began to drain.
+        """
+        is_alone = child.place not in self._wishes
         if child.runs and child not in self._wanted(child.place):
+            if is_alone:
+                child.drain(kill_at=now + self._drain_s)
+            else:
+                child.linger(leave_at=now + self._linger_s)
+            return True
+        if child.leave_at and (is_alone or now >= child.leave_at):
             child.drain(kill_at=now + self._drain_s)
         elif child.state == "draining" and now >= child.kill_at:
             child.kill()
             child.kill_at = now + _IDLE_POLL_S  # the kernel may take its time
         elif child.state == "starting" and child.age_s(now) > self._start_s:
             child.give_up(self._start_s)
+        return False
 
     def _wanted(self, place: tuple[str, str]) -> list[Child]:
         """The oldest that are as wished, up to the number that is wished."""
