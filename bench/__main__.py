@@ -1,8 +1,8 @@
 """Every bench, one after the other: `make bench`."""
 
-from bench import batch_memory, import_times, serve_overhead, startup
+from bench import batch_memory, import_times, predict, startup
 
-serve_overhead.main()
+predict.main([])
 startup.main()
 import_times.main()
 batch_memory.main()

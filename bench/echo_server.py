@@ -1,4 +1,4 @@
-"""The least an HTTP server in Python can do for W1: httptools on a bare Protocol, the model inline.
+"""The least an HTTP server in Python can do: httptools on a bare Protocol, the model inline.
 
 No routes, limits, timeouts, auth or batches: the limit that a real server is measured against.
 """
@@ -10,15 +10,15 @@ import sys
 from typing import cast
 
 import httptools
-import msgspec
-import numpy as np
 import onnxruntime
 import uvloop
 
+from bench.workloads import Workload, all_of_them
+
 
 class _Echo(asyncio.Protocol):
-    def __init__(self, session: onnxruntime.InferenceSession) -> None:
-        self.session = session
+    def __init__(self, session: onnxruntime.InferenceSession, workload: Workload) -> None:
+        self.session, self.workload = session, workload
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
@@ -32,22 +32,22 @@ class _Echo(asyncio.Protocol):
         self.body += body
 
     def on_message_complete(self) -> None:
-        numbers = np.array(msgspec.json.decode(self.body), np.float32)[np.newaxis]
-        self.body = b""
-        (outputs,) = self.session.run(None, {"x": numbers})
-        answer = msgspec.json.encode({"outputs": outputs[0].tolist(), "shape": [10]})
+        x, self.body = self.workload.decode(self.body), b""
+        (outputs,) = self.session.run(None, {"x": x})
+        answer = self.workload.encode(outputs[0])
         head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
         self.transport.write(head % len(answer) + answer)
 
 
-async def main(model: str, port: int) -> None:
+async def main(name: str, model: str, port: int) -> None:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    workload = all_of_them()[name]
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: _Echo(session), "127.0.0.1", port)
+    server = await loop.create_server(lambda: _Echo(session, workload), "127.0.0.1", port)
     await server.serve_forever()
 
 
 if __name__ == "__main__":
-    uvloop.run(main(sys.argv[1], int(sys.argv[2])))
+    uvloop.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3])))

@@ -79,10 +79,11 @@ def wait_for(url: str, process: subprocess.Popen[bytes], poll_s: float = 0.01) -
 
 
 @contextmanager
-def serve(model: Path, folder: Path) -> Iterator[Server]:
-    """`hookline serve` on one process, auth on, as it is without options; its log in `folder`."""
+def serve(model: Path, folder: Path, *flags: str) -> Iterator[Server]:
+    """`hookline serve` on one process, auth on, with `flags` alone; its log in `folder`."""
     port, log = free_port(), folder / "serve.log"
-    with started([COMMAND, "serve", str(model), "--port", str(port)], log=log) as process:
+    command = [COMMAND, "serve", str(model), "--port", str(port), *flags]
+    with started(command, log=log) as process:
         yield Server(process.pid, port, _token_in(log, process))
 
 

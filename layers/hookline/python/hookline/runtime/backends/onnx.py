@@ -90,6 +90,8 @@ def _options(threads: int) -> onnxruntime.SessionOptions:
     options.inter_op_num_threads = 1
     # The arena would keep the memory of the largest batch ever seen, and is no faster here.
     options.enable_cpu_mem_arena = False
+    # Threads that spin while they wait take the cores from HTTP, decoding and the other callers.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = _SEVERITY_FATAL
     return options
 

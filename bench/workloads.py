@@ -1,0 +1,94 @@
+"""What is sent to which network: W1 numbers, W2 a photograph, W3 tokens."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import numpy as np
+import onnx
+from PIL import Image
+
+from bench import networks
+
+Array = np.ndarray[Any, Any]
+SIDE = 224
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """`decode` makes the body the model's input, a batch of one; `flags` are hookline's."""
+
+    name: str
+    build: Callable[[], onnx.ModelProto]
+    body: bytes
+    content_type: str
+    decode: Callable[[bytes], Array]
+    flags: tuple[str, ...] = ()
+    seconds: float = 2.0
+
+    def encode(self, outputs: Array) -> bytes:
+        """The least that can be answered: every number, or the best one of an image."""
+        if self.content_type == "image/jpeg":
+            return msgspec.json.encode({"index": int(outputs.argmax())})
+        return msgspec.json.encode({"outputs": outputs.tolist()})
+
+    def is_right(self, answer: bytes, outputs: Array) -> bool:
+        """Whether a server's answer says what the model says."""
+        said = json.loads(answer)
+        if self.content_type == "image/jpeg":
+            best = said["index"] if "index" in said else said["predictions"][0]["index"]
+            return bool(best == outputs.argmax())
+        return bool(np.allclose(np.ravel(said["outputs"]), outputs, rtol=1e-3, atol=1e-5))
+
+
+def _numbers(body: bytes) -> Array:
+    return np.array(msgspec.json.decode(body), np.float32)[np.newaxis]
+
+
+def _tokens(body: bytes) -> Array:
+    return np.array(msgspec.json.decode(body), np.int64)[np.newaxis]
+
+
+def _picture(body: bytes) -> Array:
+    image = Image.open(io.BytesIO(body)).convert("RGB").resize((SIDE, SIDE))
+    pixels = np.asarray(image, np.float32).transpose(2, 0, 1)
+    return np.ascontiguousarray(pixels)[np.newaxis]
+
+
+def photograph() -> bytes:
+    """A JPEG of 500 × 400 with the detail of a photograph: smooth shapes under fine noise."""
+    random = np.random.default_rng(3)
+    coarse = Image.fromarray(random.integers(0, 256, (10, 12, 3), np.uint8)).resize((500, 400))
+    noise = random.normal(0, 14, (400, 500, 3))
+    pixels = np.clip(np.asarray(coarse, np.float64) + noise, 0, 255).astype(np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG", quality=80)
+    return file.getvalue()
+
+
+def all_of_them() -> dict[str, Workload]:
+    """By their short names."""
+    random = np.random.default_rng(1)
+    numbers = json.dumps(random.random(64).round(4).tolist()).encode()
+    tokens = json.dumps(random.integers(0, 30_000, networks.TOKENS).tolist()).encode()
+    top = ("--formatter", "classification", "--formatter-args", '{"index": true}')
+    return {
+        "w1": Workload("W1, 64 numbers", networks.tiny, numbers, "application/json", _numbers),
+        "w2": Workload(
+            "W2, a JPEG of 500 × 400",
+            networks.convolutions,
+            photograph(),
+            "image/jpeg",
+            _picture,
+            top,
+            4.0,
+        ),
+        "w3": Workload(
+            "W3, 64 tokens", networks.encoder, tokens, "application/json", _tokens, (), 4.0
+        ),
+    }
