@@ -33,8 +33,8 @@ from bench.workloads import Workload, all_of_them
 
 LIMIT = "echo"
 ABOUT = """The generator is bench/load.py, in one thread on the same cores. `echo` is httptools on a
-bare Protocol, the model inline. CPU is the server's, per request. Little is requests/s × mean latency
-/ connections: below 0.95 the generator or a connection stood still."""
+bare Protocol, the model inline. CPU is the server's, per request. Little is requests/s × mean
+latency / connections: below 0.95 the generator or a connection stood still."""
 CORES = len(os.sched_getaffinity(0))
 
 

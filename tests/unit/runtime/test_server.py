@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import logging
 import threading
@@ -437,3 +438,21 @@ def test_no_log_line_has_the_token(pipeline: Pipeline, caplog: pytest.LogCapture
     ours = [str(vars(record)) for record in caplog.records if record.name.startswith("hookline")]
     assert ours
     assert not any(TOKEN in text for text in ours)
+
+
+def test_an_answered_request_leaves_no_garbage_behind(pipeline: Pipeline) -> None:
+    async def scenario() -> int:
+        async with serving(pipeline) as (client, _):
+            reader, writer = await _raw(str(client.base_url).rstrip("/"), b"")
+            gc.collect()
+            gc.disable()
+            try:
+                for _ in range(200):
+                    writer.write(post(b"x"))
+                    await reader.readuntil(b"\r\n\r\nX")
+                return gc.collect()
+            finally:
+                gc.enable()
+                writer.close()
+
+    assert asyncio.run(scenario()) < 200

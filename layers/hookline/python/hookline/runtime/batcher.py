@@ -33,21 +33,21 @@ DEFAULT_URGENCY = 3
 class Ticket:
     """One item on its way. `tell` is called with its outcome, once, unless it is withdrawn."""
 
-    __slots__ = ("arrived_s", "deadline_s", "is_open", "item", "queue", "tell")
+    __slots__ = ("arrived_s", "deadline_s", "item", "queue", "tell")
 
     def __init__(self, item: Item, tell: Tell, deadline_s: float, queue: deque[Ticket]) -> None:
-        self.item, self.tell, self.deadline_s = item, tell, deadline_s
+        self.item, self.deadline_s = item, deadline_s
+        self.tell: Tell | None = tell
         self.queue: deque[Ticket] | None = queue  # None once its batch has begun
         self.arrived_s = time.monotonic()
-        self.is_open = True
 
     def close(self, outcome: Outcome) -> None:
         """Tell the outcome, unless nobody waits for it; what fails there concerns no other one."""
-        if not self.is_open:
+        tell, self.tell = self.tell, None  # which leads back here: no cycle may be left behind
+        if tell is None:
             return
-        self.is_open = False
         try:
-            self.tell(outcome)
+            tell(outcome)
         except Exception:
             log.exception("answer_lost")
 
@@ -104,7 +104,7 @@ class Batcher:
 
     def withdraw(self, ticket: Ticket) -> None:
         """Nobody waits for it any more: it does not run, if it has not begun to."""
-        ticket.is_open = False
+        ticket.tell = None
         if ticket.queue is not None:
             ticket.queue.remove(ticket)
             ticket.queue = None
@@ -185,7 +185,7 @@ class Batcher:
         """The next batch, without those whose time or client went while they waited."""
         now_s = time.monotonic()
         batch: list[Ticket] = []
-        for queue in self._queues:
+        for queue in filter(None, self._queues):
             while queue and len(batch) < count:
                 ticket = queue.popleft()
                 ticket.queue = None

@@ -112,6 +112,8 @@ class Model:
 
     def fit(self, data: Any) -> dict[str, Array]:
         """What a preprocess hook returned, as one example. Raise InvalidInput if it is not."""
+        if type(data) is np.ndarray and len(self.slots) == 1:  # nearly always
+            return {name: slot.fit(data) for name, slot in self.slots.items()}
         feeds = data if isinstance(data, Mapping) else self._only_input(data)
         self._check_names(feeds)
         return {name: slot.fit(feeds[name]) for name, slot in self.slots.items()}

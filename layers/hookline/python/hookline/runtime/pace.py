@@ -22,18 +22,21 @@ _SLOW_S = 2 * INLINE_S
 _PENANCE = 40
 _WEIGHT = 0.125  # of the newest run in the estimate
 _MAX_KINDS = 32
+_RUNS_PER_LOOK = 32
 _SIZES = 16  # classes of batch sizes: 1, 2, 3-4, 5-8, …
 
 
 class _Kind:
     """What is known of the bodies of one MIME type."""
 
-    __slots__ = ("costs_s", "is_inline", "penance")
+    __slots__ = ("_runs", "costs_s", "is_inline", "penance", "room")
 
     def __init__(self) -> None:
         self.costs_s = [0.0] * _SIZES  # by class of size; 0 is not known
         self.is_inline = False
         self.penance = 0  # quick runs until it may be inline again
+        self.room = 1  # the largest batch that keeps the loop for no longer than INLINE_S
+        self._runs = 0
 
     def learn(self, count: int, spent_s: float) -> None:
         size = _class(count)
@@ -43,13 +46,15 @@ class _Kind:
             self.penance = _PENANCE
         elif self.penance:
             self.penance -= 1
+        if not known_s or not self._runs % _RUNS_PER_LOOK:
+            self.room = self._room()
+        self._runs += 1
 
     def decide(self, count: int, hop_s: float) -> None:
         allowed_s = count * hop_s * (_STAY if self.is_inline else 1.0)
-        self.is_inline = not self.penance and self._costs_s()[_class(count)] <= allowed_s
+        self.is_inline = not self.penance and self.costs_s[_class(count)] <= allowed_s
 
-    def room(self) -> int:
-        """The largest batch that keeps the loop for no longer than INLINE_S."""
+    def _room(self) -> int:
         costs_s = self._costs_s()
         return 1 << max(size for size in range(_SIZES) if not size or costs_s[size] <= INLINE_S)
 
@@ -86,7 +91,7 @@ class Pace:
             if item.mime_type != mime_type or len(item.body) > INLINE_BODY_BYTES:
                 break
             count += 1
-        return min(count, kind.room()) if count > 1 else count
+        return min(count, kind.room) if count > 1 else count
 
     def learn(self, items: Sequence[Item], spent_s: float) -> None:
         """Take note of a batch that cost `spent_s` of CPU time."""
