@@ -141,6 +141,26 @@ def test_a_file_that_kills_the_hook_is_one_error_row(
     assert cloud.ask("batch", "verify", str(again["id"]))["problems"] == []
 
 
+def test_every_record_of_a_large_file_is_a_row(cloud: Cloud, model_id: str, tmp_path: Path) -> None:
+    hook = tmp_path / "inference.py"
+    hook.write_text(
+        "import json\n"
+        "def preprocess(input, model):\n    return json.loads(input)['n']\n"
+        "def predict(data, model):\n    return data * 2\n"
+        "def postprocess(output, raw_input):\n    return output\n"
+    )
+    (tmp_path / "many.jsonl").write_text("".join(f'{{"n": {n}}}\n' for n in range(5000)))
+    volume = cloud.ask("volume", "upload", str(tmp_path / "many.jsonl"))
+    asked = ("batch", "predict", model_id, str(volume["id"]), "-f", str(hook), "--wait")
+    job = cloud.ask(*asked, "--split", "lines", "--output-format", "jsonl", "--join-input")
+    assert (job["status"], job["total"]) == ("Completed", 5000)
+    lines = cloud.run("batch", "results", str(job["id"])).stdout.splitlines()
+    assert [json.loads(line) for line in lines] == [
+        {"path": f"many.jsonl#{n + 1}", "output": 2 * n, "input": {"n": n}} for n in range(5000)
+    ]
+    assert cloud.ask("batch", "verify", str(job["id"]))["problems"] == []
+
+
 def drops_of(cloud: Cloud, volume_id: Any, files: int) -> list[dict[str, Any]]:
     """The history of a watched volume, once that many files have their job."""
 

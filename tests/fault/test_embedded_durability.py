@@ -51,7 +51,8 @@ from pathlib import Path
 from hookline.adapters.embedded.wiring import process_ports
 from hookline.core.errors import Conflict
 from hookline.core.ports import Put
-from hookline.core.records import Counter, User
+from hookline.control.transactions import Counter
+from hookline.core.records import User
 
 ports = process_ports(Path(sys.argv[1]))
 done = 0

@@ -8,6 +8,7 @@ appear, change and vanish; jobs are stopped and retried.
 from __future__ import annotations
 
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -48,21 +49,21 @@ class JobLife(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        memory = Path("/dev/shm")  # it is not the disk that is tested here
-        self.folder = tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None)
-        self.clock = FakeClock()
-        home = Path(self.folder.name)
-        ports = wiring.ports(home, fleet=FakeFleet(self.clock), clock=self.clock)
-        self.world = World(ports, self.clock)
-        self.plane = Plane(self.world.ports)
-        self.files: dict[str, bytes] = {}
-        self.frozen: dict[int, set[str]] = {}
-        self.deaths = 0
-        self.patch = pytest.MonkeyPatch()
-        self.patch.setattr(manifest, "FIRST_SHARD_FILES", 2)
+        self.undo = ExitStack()
 
     @initialize(files=st.dictionaries(NAMES, BODIES, min_size=1))
     def begin(self, files: dict[str, bytes]) -> None:
+        memory = Path("/dev/shm")  # it is not the disk that is tested here
+        folder = tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None)
+        self.undo.enter_context(folder)
+        patch = self.undo.enter_context(pytest.MonkeyPatch.context())
+        patch.setattr(manifest, "FIRST_SHARD_FILES", 2)
+        self.clock = FakeClock()
+        ports = wiring.ports(Path(folder.name), fleet=FakeFleet(self.clock), clock=self.clock)
+        self.world = World(ports, self.clock)
+        self.plane = Plane(self.world.ports)
+        self.frozen: dict[int, set[str]] = {}
+        self.deaths = 0
         self.world.volume(files)
         self.world.model()
         self.files = dict(files)
@@ -179,12 +180,9 @@ class JobLife(RuleBasedStateMachine):
         assert codes <= {"hook_failed", "hook_crashed", "input_changed"}
 
     def teardown(self) -> None:
-        try:
+        with self.undo:
             self.settle()
-        finally:
             self.worker.close()
-            self.patch.undo()
-            self.folder.cleanup()
 
     def settle(self) -> None:
         """Whatever has happened, every job comes to an end."""

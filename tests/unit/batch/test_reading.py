@@ -8,7 +8,7 @@ from typing import BinaryIO
 import pytest
 
 from hookline.batch import reading
-from hookline.batch.manifest import Entry, Source
+from hookline.batch.entries import Entry, Source
 from hookline.batch.reading import Loaded, Reader, load
 from hookline.core.errors import Forbidden, HooklineError, InputChanged, TooLarge, Unavailable
 from hookline.core.ports import Blobs, Ports

@@ -3,8 +3,8 @@ from __future__ import annotations
 import msgspec
 
 from hookline.batch import parts
+from hookline.batch.entries import Entry
 from hookline.batch.journal import MAX_STRIKES, Journal
-from hookline.batch.manifest import Entry
 from hookline.batch.parts import Counts, Row
 from hookline.batch.rows import row_of
 from hookline.core.errors import HookFailed

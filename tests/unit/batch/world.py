@@ -130,12 +130,14 @@ class World:
         )
         return self.ports.catalog.put(model)
 
-    def submit(self, files: Mapping[str, bytes] | None = None, *, only: str = "") -> Job:
+    def submit(
+        self, files: Mapping[str, bytes] | None = None, *, only: str = "", **fields: Any
+    ) -> Job:
         """Job 21, as the control plane leaves it: Received, with a plan message."""
         if files is not None:
             self.volume(files)
             self.model()
-        return self._submitted(only=only)
+        return self._submitted(only=only, **fields)
 
     def retry(self) -> Job:
         """The next job, which makes the failed rows of the present one again."""

@@ -484,6 +484,28 @@ def test_results_of_a_running_job_are_a_conflict(api: FakeApi, hookline: Call) -
     assert hookline("batch", "results", "21").exit_code == 5
 
 
+def test_what_the_rows_are_is_sent_as_it_was_given(api: FakeApi, hookline: Call) -> None:
+    api.models[2] = api.volumes[57] = {}
+
+    hookline(
+        *("batch", "predict", "2", "57", "--split", "lines", "--header", "--join-input"),
+        *("--include", "timing, error", "--output-format", "jsonl"),
+    )
+    hookline("batch", "predict", "2", "57")
+
+    sent, plain = (json.loads(call.content) for call in api.calls("POST", "/v1/batches"))
+    assert sent == {
+        "model_id": 2,
+        "volume_id": 57,
+        "split": "lines",
+        "has_header": True,
+        "joins_input": True,
+        "include": ["timing", "error"],
+        "output_format": "jsonl",
+    }
+    assert plain == {"model_id": 2, "volume_id": 57}
+
+
 def test_a_check_of_a_job_reads_its_csv_as_well(api: FakeApi, hookline: Call) -> None:
     api.jobs[21] = JOB | {"status": "Completed", "succeeded": 3, "total": 3}
     api.results[21] = b"a.png,7\n"

@@ -40,6 +40,11 @@ def test_a_job_is_received_and_shown(plane: Plane) -> None:
         "failed": 0,
         "trigger_id": None,
         "retry_of": None,
+        "split": "files",
+        "has_header": False,
+        "output_format": "csv",
+        "include": [],
+        "joins_input": False,
         "failure": None,
         "bundle": None,
         "custom_code": None,
@@ -262,3 +267,28 @@ def test_a_stopped_job_may_be_retried_for_the_rows_it_lacks(plane: Plane) -> Non
     ended(plane, status="Stopped", succeeded=2, failed=0)
 
     assert plane.made("/v1/batches/1/retry", {})["retry_of"] == 1
+
+
+def test_the_shape_of_a_jobs_rows_is_kept_and_a_retry_has_the_same(plane: Plane) -> None:
+    shape = {
+        "split": "lines",
+        "has_header": True,
+        "output_format": "jsonl",
+        "include": ["timing", "error"],
+        "joins_input": True,
+    }
+    job = started(plane, **shape)
+    change(plane, status="CompletedWithErrors", total=3, shards=1, succeeded=2, failed=1)
+
+    again = plane.made("/v1/batches/1/retry", {})
+
+    for shown in (job, again):
+        assert {name: shown[name] for name in shape} == shape
+
+
+def test_what_is_for_records_is_refused_for_files(plane: Plane) -> None:
+    imported(plane)
+    asked = {"model_id": 1, "volume_id": filled_volume(plane)}
+
+    for wrong in ({"joins_input": True}, {"has_header": True}, {"include": ["rows"]}):
+        assert plane("POST", "/v1/batches", {**asked, **wrong}).status == 422

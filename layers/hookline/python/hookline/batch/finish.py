@@ -44,10 +44,10 @@ def _is_ready(ports: Ports, job: Job) -> bool:
 
 def _publish(ports: Ports, job: Job) -> None:
     counts = _counts(ports, job)
-    key = f"{job.prefix}/results.csv"
+    key = results.key_of(job)
     with ports.blobs.writer(key) as blob:
         csv = results.Digest(blob.write)
-        for piece in results.lines(rows_of(ports, job), has_errors=counts.failed > 0):
+        for piece in results.written(rows_of(ports, job), job, has_errors=counts.failed > 0):
             csv.write(piece)
 
     def step(found: Job) -> Job | None:

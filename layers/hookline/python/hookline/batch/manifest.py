@@ -10,75 +10,48 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import count
-from typing import NamedTuple
 
 import msgspec
 
+from hookline.batch import split
+from hookline.batch.entries import Entry, File, Source
 from hookline.core.errors import Conflict, InvalidInput, NotFound
 from hookline.core.ports import Blobs, Ports
-from hookline.core.records import Job, Shard, Volume
+from hookline.core.records import Job, Shard, SplitName, Volume
 
 MAX_SHARD_FILES = 256
+MAX_SHARD_RECORDS = 4096
 MAX_SHARD_BYTES = 64 * 1024 * 1024
 FIRST_SHARD_FILES = 16  # small shards first: few files still keep every worker busy
 SHARDS_PER_SIZE = 4
 
 
-class File(msgspec.Struct, frozen=True):
-    """A file of the volume as the listing saw it. `etag` is empty where nobody told it."""
-
-    name: str
-    size_bytes: int = msgspec.field(name="size")
-    etag: str
-
-
-class Entry(msgspec.Struct, frozen=True):
-    """One line of the manifest. `index` counts the files of the job from 0."""
-
-    index: int = msgspec.field(name="i")
-    name: str
-    size_bytes: int = msgspec.field(name="size")
-    etag: str
-
-
-class Source(NamedTuple):
-    """Where the files of a volume are: blobs, under a prefix."""
-
-    blobs: Blobs
-    prefix: str
-
-    @classmethod
-    def of(cls, ports: Ports, volume: Volume) -> Source:
-        if volume.link:
-            return cls(ports.linked(volume.link), "")
-        return cls(ports.blobs, volume.prefix)
-
-
-Listing = Callable[[int, str], Iterator[File]]
-"""Files in order, from position `first` on, which is the one after the name `after`."""
+Listing = Callable[[int, Entry | None], Iterator[File]]
+"""Files in order, from position `first` on, which is the one after the entry `last`."""
 
 
 def freeze(ports: Ports, job: Job, volume: Volume) -> Iterator[Shard]:
     """Yield every shard of `job` in order, each when its slice of the manifest is stored."""
     listing = _listing(ports, job, volume)
     files: Iterator[File] | None = None
-    first, last_name = 0, ""
+    first, last = 0, None
     for index in count():
         shard = _shard(job, index, first, 0)
-        files = listing(first, last_name) if files is None else files
-        mine = _numbered(_take(files, max_files(index)), first)
+        files = listing(first, last) if files is None else files
+        mine = _numbered(_take(files, max_files(index, job.split)), first)
         entries = agree(ports.blobs, shard, mine)
         if not entries:
             return
         if entries is not mine:
             files = None  # another planner's slice: list again from its end
-        first, last_name = first + len(entries), entries[-1].name
+        first, last = first + len(entries), entries[-1]
         yield shard.changed(count=len(entries))
 
 
-def max_files(index: int) -> int:
-    """How many files the shard of that index may have."""
-    return min(MAX_SHARD_FILES, FIRST_SHARD_FILES << min(index // SHARDS_PER_SIZE, 8))
+def max_files(index: int, split: SplitName = "files") -> int:
+    """How many files or records the shard of that index may have."""
+    most = MAX_SHARD_RECORDS if split == "lines" else MAX_SHARD_FILES
+    return min(most, FIRST_SHARD_FILES << min(index // SHARDS_PER_SIZE, 8))
 
 
 def entries_of(blobs: Blobs, shard: Shard) -> list[Entry]:
@@ -107,7 +80,7 @@ def encoded(entries: Sequence[Entry]) -> bytes:
 
 def _numbered(files: Sequence[File], first: int) -> list[Entry]:
     return [
-        Entry(index=index, name=file.name, size_bytes=file.size_bytes, etag=file.etag)
+        Entry(index, file.name, file.size_bytes, file.etag, file.start)
         for index, file in enumerate(files, first)
     ]
 
@@ -128,9 +101,18 @@ def _take(files: Iterator[File], most: int) -> list[File]:
 def _listing(ports: Ports, job: Job, volume: Volume) -> Listing:
     if job.only:
         chosen = _chosen(ports.blobs, job.only)
-        return lambda first, _after: iter(chosen[first:])
+        return lambda first, _last: iter(chosen[first:])
     source = Source.of(ports, volume)
-    return lambda _first, after: _listed(source, after)
+    if job.split == "files":
+        return lambda _first, last: _listed(source, last.name if last else "")
+    return lambda _first, last: _split(source, last, has_header=job.has_header)
+
+
+def _split(source: Source, last: Entry | None, *, has_header: bool) -> Iterator[File]:
+    if last is not None and last.is_record:
+        yield from split.rest(source, last)
+    files = _listed(source, last.file if last else "")
+    yield from split.split(source, files, has_header=has_header)
 
 
 def _listed(source: Source, after: str) -> Iterator[File]:

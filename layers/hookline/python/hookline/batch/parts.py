@@ -30,7 +30,9 @@ class RowError(msgspec.Struct, frozen=True):
 class Row(msgspec.Struct, frozen=True, omit_defaults=True):
     """What became of one file: its output, or its error.
 
-    `job_id` names the earlier job that made the row, for one that a retry has kept.
+    `job_id` names the earlier job that made the row, for one that a retry has kept; `took_ms` is
+    its share of the time of its batch; `input` is the record, where the results are to have it;
+    `is_json` says what the pipeline said of the output.
     """
 
     index: int = msgspec.field(name="i")
@@ -38,6 +40,9 @@ class Row(msgspec.Struct, frozen=True, omit_defaults=True):
     output: str | None = None
     error: RowError | None = None
     job_id: int = msgspec.field(name="job", default=0)
+    took_ms: float = msgspec.field(name="ms", default=0.0)
+    input: str | None = None
+    is_json: bool = msgspec.field(name="json", default=False)
 
 
 class Counts(NamedTuple):

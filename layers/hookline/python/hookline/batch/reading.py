@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
+from itertools import groupby
 from typing import NamedTuple
 
-from hookline.batch.manifest import Entry, Source
+from msgspec import structs
+
+from hookline.batch.entries import Entry, Source
 from hookline.core.errors import HooklineError, InputChanged, NotFound, TooLarge, Unavailable
 
 READERS = 8  # blobs may be far away; on the local disk most of them idle
@@ -39,7 +42,7 @@ class Reader:
         start = 0
         reading = begin(entries[: _fitting(entries, 0, most())])
         while reading:
-            batch = [file.result() for file in reading]
+            batch = [file for some in reading for file in some.result()]
             start += len(batch)
             reading = begin(entries[start : start + _fitting(entries, start, most())])
             yield batch
@@ -48,8 +51,33 @@ class Reader:
         """Drop what is not read yet, and end the threads."""
         self._threads.shutdown(cancel_futures=True)
 
-    def _begin(self, source: Source, entries: Sequence[Entry]) -> list[Future[Loaded]]:
-        return [self._threads.submit(load, source, entry) for entry in entries]
+    def _begin(self, source: Source, entries: Sequence[Entry]) -> list[Future[list[Loaded]]]:
+        return [self._threads.submit(_load_all, source, some) for some in _runs(entries)]
+
+
+def _runs(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
+    """Records of one file that follow each other are read at once; a whole file alone."""
+    for _, run in groupby(entries, lambda entry: entry.file if entry.is_record else entry.index):
+        yield list(run)
+
+
+def _load_all(source: Source, entries: Sequence[Entry]) -> list[Loaded]:
+    """What `load` gives for each: one file, or records of one file in their order."""
+    whole = _span_of(entries)
+    if len(entries) == 1 or whole.size_bytes > MAX_FILE_BYTES:
+        return [load(source, entry) for entry in entries]
+    _, body = load(source, whole)
+    if not isinstance(body, bytes):
+        return [Loaded(entry, body) for entry in entries]
+    places = [(entry, entry.start - whole.start) for entry in entries]
+    return [Loaded(entry, body[at : at + entry.size_bytes]) for entry, at in places]
+
+
+def _span_of(entries: Sequence[Entry]) -> Entry:
+    """From the first of these records to the last, as if it were one."""
+    first, last = entries[0], entries[-1]
+    size_bytes = last.start + last.size_bytes - first.start
+    return structs.replace(first, size_bytes=size_bytes) if len(entries) > 1 else first
 
 
 def _fitting(entries: Sequence[Entry], start: int, most: int) -> int:
@@ -82,10 +110,12 @@ def _content(source: Source, entry: Entry) -> bytes:
             why=f"A batch reads files of at most {MAX_FILE_BYTES} bytes.",
             hint="Split it, or make it smaller.",
         )
-    key = source.prefix + entry.name
+    key = source.prefix + entry.file
     try:
         with source.blobs.open(key) as file:
-            body = file.read(entry.size_bytes + 1)
+            if entry.is_record:
+                file.seek(entry.start)
+            body = file.read(entry.size_bytes + (not entry.is_record))
         found = source.blobs.stat(key)  # after reading: an unchanged file was unchanged then
     except NotFound:
         found = None

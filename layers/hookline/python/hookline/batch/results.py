@@ -1,8 +1,10 @@
-r"""The results CSV: the path of the example, its output and, when any row failed, its error.
+r"""The results: the path of the example, its output and, when any row failed, its error.
 
 RFC 4180 in UTF-8, lines end with CRLF, no header row: the seed's contract is that the first column
 is the path and the second the output. A text cell that a spreadsheet would execute gets a leading
 apostrophe; a number, or a list of numbers as the raw formatter writes it, is never touched.
+Further columns follow where the job asked for them. As JSON lines, a row is an object with the same
+in its members, and nothing is touched: no spreadsheet opens them.
 """
 
 from __future__ import annotations
@@ -12,8 +14,13 @@ import io
 import re
 from collections.abc import Callable, Iterable, Iterator
 from hashlib import sha256
+from typing import NamedTuple
+
+import msgspec
 
 from hookline.batch.parts import Row
+from hookline.batch.split import suffix_of
+from hookline.core.records import Job
 
 _EXECUTED = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _NUMBER = re.compile(
@@ -22,6 +29,14 @@ _NUMBER = re.compile(
 _BETWEEN_NUMBERS = re.compile(r", ?|\t|\r?\n")
 
 FLUSH_CHARS = 256 * 1024
+
+
+class Columns(NamedTuple):
+    """What follows the path and the output, in this order."""
+
+    error: bool = False
+    timing: bool = False
+    input: bool = False
 
 
 def cell(text: str) -> str:
@@ -41,14 +56,68 @@ def _is_numeric(text: str) -> bool:
     return _NUMBER.fullmatch(text, start) is not None
 
 
-def lines(rows: Iterable[Row], *, has_errors: bool) -> Iterator[bytes]:
-    """The bytes of the CSV, piece by piece. `has_errors` adds the third column to every row."""
+def key_of(job: Job) -> str:
+    """Where the results of a job are among the blobs."""
+    return f"{job.prefix}/results.{job.output_format}"
+
+
+def written(rows: Iterable[Row], job: Job, *, has_errors: bool) -> Iterator[bytes]:
+    """The bytes of the results as the job wants them. `has_errors`: some row of it failed."""
+    columns = Columns(
+        error=has_errors or "error" in job.include,
+        timing="timing" in job.include,
+        input=job.joins_input,
+    )
+    return (json_lines if job.output_format == "jsonl" else csv_lines)(rows, columns)
+
+
+def json_lines(rows: Iterable[Row], columns: Columns) -> Iterator[bytes]:
+    """An object a row, piece by piece; output that the pipeline calls JSON is JSON here."""
+    pieces = bytearray()
+    for row in rows:
+        members: dict[str, object] = {
+            "path": row.name,
+            "output": _value(row.output, is_json=row.is_json),
+        }
+        if columns.error:
+            members["error"] = row.error
+        if columns.timing:
+            members["ms"] = row.took_ms
+        if columns.input:
+            members["input"] = _value(row.input, is_json=_is_of_json(row))
+        pieces += msgspec.json.encode(members) + b"\n"
+        if len(pieces) >= FLUSH_CHARS:
+            yield bytes(pieces)
+            pieces.clear()
+    yield bytes(pieces)
+
+
+def _is_of_json(row: Row) -> bool:
+    return suffix_of(row.name.rpartition("#")[0]) == ".jsonl"
+
+
+def _value(text: str | None, *, is_json: bool) -> object:
+    """The value that JSON text stands for; other text as it is."""
+    if text is None or not is_json:
+        return text
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError):
+        return text
+
+
+def csv_lines(rows: Iterable[Row], columns: Columns) -> Iterator[bytes]:
+    """The bytes of the CSV, piece by piece."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\r\n")
     for row in rows:
         cells = [cell(row.name), cell(row.output or "")]
-        if has_errors:
+        if columns.error:
             cells.append(f"{row.error.code}: {row.error.message}" if row.error else "")
+        if columns.timing:
+            cells.append(f"{row.took_ms:g}")
+        if columns.input:
+            cells.append(cell(row.input or ""))
         writer.writerow(cells)
         if text.tell() >= FLUSH_CHARS:
             yield _drained(text)

@@ -13,7 +13,7 @@ from functools import partial
 import msgspec
 
 from hookline.batch import jobs, manifest, parts, shards
-from hookline.batch.manifest import Entry, Source
+from hookline.batch.entries import Entry, Source
 from hookline.batch.parts import Row
 from hookline.core.errors import CallerError, NotFound
 from hookline.core.ports import Blobs, Ports
@@ -75,8 +75,8 @@ def _made_by(job_id: int, row: Row) -> Row:
 
 
 def _as_it_is(source: Source, rows: Mapping[int, Row], entry: Entry) -> Entry:
-    if entry.index in rows:
-        return entry
+    if entry.index in rows or entry.is_record:
+        return entry  # where the records of a changed file begin, nobody knows
     try:
         found = source.blobs.stat(source.prefix + entry.name)
     except CallerError:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+import msgspec
+
+from hookline.batch.entries import Entry
 from hookline.batch.journal import Journal
-from hookline.batch.manifest import Entry
 from hookline.batch.parts import Row, RowError
 from hookline.batch.reading import Loaded, Reader, load
 from hookline.batch.session import Session
+from hookline.batch.split import MIME_TYPES, suffix_of
 from hookline.batch.watch import Watch
 from hookline.core.errors import HookCrashed, HooklineError, InvalidOutput
 from hookline.core.names import mime_type_of
@@ -94,12 +97,22 @@ class Rows:
             outcome = next(outcomes, None) if isinstance(body, bytes) else body
             if outcome is None:
                 return  # the watch ended the run
-            self._add(row_of(entry, outcome))
+            self._add(self._row(entry, body, outcome))
+
+    def _row(self, entry: Entry, body: bytes | HooklineError, outcome: Outcome) -> Row:
+        """The row of a file, with what the job wants beside the output."""
+        job, row = self._session.job, row_of(entry, outcome)
+        if "timing" in job.include and isinstance(body, bytes):
+            row = msgspec.structs.replace(row, took_ms=self._session.took_ms)
+        if job.joins_input and entry.is_record and isinstance(body, bytes):
+            row = msgspec.structs.replace(row, input=body.decode("utf-8", "replace"))
+        return row
 
 
 def item_of(entry: Entry, body: bytes) -> Item:
-    """The file as the pipeline takes it."""
-    return Item(body=body, mime_type=mime_type_of(entry.name), name=entry.name)
+    """The file, or the record, as the pipeline takes it."""
+    mime_type = MIME_TYPES[suffix_of(entry.file)] if entry.is_record else mime_type_of(entry.name)
+    return Item(body=body, mime_type=mime_type, name=entry.name)
 
 
 def row_of(entry: Entry, outcome: Outcome) -> Row:
@@ -107,7 +120,8 @@ def row_of(entry: Entry, outcome: Outcome) -> Row:
     output = _text(outcome.body) if isinstance(outcome, Answer) else outcome
     if isinstance(output, HooklineError):
         return Row(index=entry.index, name=entry.name, error=RowError.of(output))
-    return Row(index=entry.index, name=entry.name, output=output)
+    is_json = isinstance(outcome, Answer) and outcome.mime_type == "application/json"
+    return Row(index=entry.index, name=entry.name, output=output, is_json=is_json)
 
 
 def _text(body: bytes) -> str | InvalidOutput:

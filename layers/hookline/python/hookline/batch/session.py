@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
-from hookline.batch.manifest import Source
+from hookline.batch.entries import Source
 from hookline.core.errors import HookCrashed, HooklineError, ModelLoadFailed, NotFound
 from hookline.core.ports import Ports
 from hookline.core.records import Job, Model, Volume
@@ -53,6 +53,7 @@ class Session:
         self.job, self.source, self.pace = job, source, Pace()
         self._model, self._open, self._timeout_s = model, open_engine, timeout_s
         self._engine: Engine | None = None
+        self.took_ms = 0.0  # per file of the batch that ran last
 
     @classmethod
     def of(
@@ -105,7 +106,9 @@ class Session:
         engine = self._opened()
         began = time.monotonic()
         outcomes = engine.run(items, self._timeout_s)
-        self.pace.note(len(items), time.monotonic() - began)
+        seconds = time.monotonic() - began
+        self.pace.note(len(items), seconds)
+        self.took_ms = round(1000 * seconds / len(items), 3)
         if len(outcomes) != len(items):
             raise HooklineError(f"The engine gave {len(outcomes)} outcomes for {len(items)} files.")
         return outcomes

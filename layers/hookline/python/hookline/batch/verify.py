@@ -15,7 +15,7 @@ from hashlib import sha256
 import msgspec
 
 from hookline.batch import manifest, parts, results, retry, shards
-from hookline.batch.manifest import Entry
+from hookline.batch.entries import Entry
 from hookline.batch.parts import Counts, Row
 from hookline.control import verification
 from hookline.core.errors import BadRequest, HooklineError, NotFound
@@ -182,7 +182,7 @@ def _compared(
     ports: Ports, job: Job, shard: Shard, rows: Sequence[Row], offset: int
 ) -> tuple[int, list[str]]:
     """Where the shard's rows end in the CSV, and a sentence when it holds others there."""
-    wanted = b"".join(results.lines(rows, has_errors=job.failed > 0))
+    wanted = b"".join(results.written(rows, job, has_errors=job.failed > 0))
     end = offset + len(wanted)
     try:
         with ports.blobs.open(job.results_key) as file:

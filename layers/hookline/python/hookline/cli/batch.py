@@ -9,7 +9,15 @@ import click
 
 from hookline.cli import exits
 from hookline.cli.command import Group
-from hookline.cli.options import ID, serving, with_output, with_serving, with_wait
+from hookline.cli.options import (
+    ID,
+    serving,
+    shape,
+    with_output,
+    with_serving,
+    with_shape,
+    with_wait,
+)
 from hookline.cli.shell import Shell, pass_shell
 from hookline.core.errors import Conflict
 
@@ -31,10 +39,12 @@ def batch_command() -> None:
     examples=(
         "hookline batch predict 2 56",
         "hookline batch predict 2 56 -f hooks.zip --formatter classification --wait",
+        "hookline batch predict 2 57 --split lines --output-format jsonl --join-input",
     ),
 )
 @click.argument("model_id", type=ID)
 @click.argument("volume_id", type=ID)
+@with_shape
 @with_serving
 @with_wait
 @with_output
@@ -54,7 +64,7 @@ def predict(
     With --wait the exit code is 10 when some rows failed.
     """
     with shell.client() as cloud:
-        job = cloud.start_batch(model_id, volume_id, **serving(given))
+        job = cloud.start_batch(model_id, volume_id, shape=shape(given), **serving(given))
         if not is_waiting:
             shell.show(job, ("id", "status"))
             return

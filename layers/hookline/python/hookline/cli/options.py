@@ -12,7 +12,7 @@ import click
 from hookline.cli.shell import output_option
 
 if TYPE_CHECKING:
-    from hookline.client.deployment import Scale, Serving
+    from hookline.client.deployment import Scale, Serving, Shape
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -78,6 +78,13 @@ def with_scale(function: F) -> F:
     return function
 
 
+def with_shape(function: F) -> F:
+    """Add the options that say what the rows of a job are; `shape` reads them."""
+    for option in reversed(_SHAPE):
+        function = option(function)
+    return function
+
+
 def scale(values: dict[str, Any]) -> Scale:
     """Take what those options say out of `values`, without those that were not given."""
     found = {name: values.pop(name) for name in SCALE_NAMES}
@@ -85,6 +92,14 @@ def scale(values: dict[str, Any]) -> Scale:
     if "replicas" in given and given.keys() & {"min_replicas", "max_replicas"}:
         raise click.UsageError("Give either --replicas, or --min and --max.")
     return given  # type: ignore[return-value]  # the options are named after its fields
+
+
+def shape(values: dict[str, Any]) -> Shape:
+    """Take what --split and its like say out of `values`, without what was not given."""
+    given = {name: values.pop(name) for name in _SHAPE_NAMES}
+    if given["include"]:
+        given["include"] = [name.strip() for name in given["include"].split(",")]
+    return {name: value for name, value in given.items() if value}  # type: ignore[return-value]  # the options are named after its fields
 
 
 def with_formatter(function: F) -> F:
@@ -157,6 +172,22 @@ _SCALE = (
         type=click.IntRange(min=1),
         metavar="N",
         help="Requests that each is to have in flight; 8 unless given.",
+    ),
+)
+_SHAPE_NAMES = ("split", "has_header", "output_format", "include", "joins_input")
+_SHAPE = (
+    click.option(
+        "--split",
+        type=click.Choice(("files", "lines")),
+        help="lines: a row for each record of a .jsonl or .csv file, named PATH#N.",
+    ),
+    click.option(
+        "--header", "has_header", is_flag=True, help="The first record of a .csv is its header."
+    ),
+    click.option("--output-format", type=click.Choice(("csv", "jsonl")), help="csv unless given."),
+    click.option("--include", metavar="error,timing", help="Columns for every row."),
+    click.option(
+        "--join-input", "joins_input", is_flag=True, help="Also a column with the record itself."
     ),
 )
 _FORMATTER = (

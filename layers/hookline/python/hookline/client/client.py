@@ -14,7 +14,7 @@ import httpx2
 from msgspec import structs
 
 from hookline.client import files, uploads, views
-from hookline.client.deployment import Deployment, Serving
+from hookline.client.deployment import Deployment, Serving, Shape
 from hookline.client.wire import Wire
 from hookline.core.errors import DeadlineExceeded, HooklineError, InvalidOutput
 
@@ -249,16 +249,23 @@ class Client:
         """What landed in a watched volume, and which job took it or why none did."""
         return self._wire.pages(f"/v1/volumes/{volume_id}/drops", views.Drop)
 
-    def start_batch(self, model_id: int, volume_id: int, **serving: Unpack[Serving]) -> views.Job:
-        """Predict every file of a volume.
+    def start_batch(
+        self,
+        model_id: int,
+        volume_id: int,
+        *,
+        shape: Shape | None = None,
+        **serving: Unpack[Serving],
+    ) -> views.Job:
+        """Predict every file of a volume, or with `shape` every record of its files.
 
         >>> job = cloud.start_batch(2, 56)
         >>> cloud.wait_for_batch(job.id).status
         'Completed'
         >>> cloud.save_results(job.id, "results.csv")
         """
-        body = {"model_id": model_id, "volume_id": volume_id} | self._serving(serving)
-        return self._wire.call("POST", "/v1/batches", views.Job, body=body)
+        body = {"model_id": model_id, "volume_id": volume_id, **(shape or {})}
+        return self._wire.call("POST", "/v1/batches", views.Job, body=body | self._serving(serving))
 
     def batches(self) -> Iterator[views.Job]:
         """The jobs of the tenant."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -35,3 +35,18 @@ class Scale(TypedDict, total=False):
 
 class Deployment(Scale, Serving):
     """How a stream is to answer, and with how many replicas."""
+
+
+class Shape(TypedDict, total=False):
+    """What the rows of a job are and how they look.
+
+    `split` "lines" makes a row of every record of a .jsonl or .csv file; `has_header` leaves out
+    the first of a .csv. `output_format` is csv or jsonl; `include` adds the columns "error" and
+    "timing", `joins_input` the record itself.
+    """
+
+    split: str
+    has_header: bool
+    output_format: str
+    include: Sequence[str]
+    joins_input: bool

@@ -213,6 +213,11 @@ class Job(View, frozen=True, kw_only=True):
     failed: int = 0
     trigger_id: int | None = None
     retry_of: int | None = None
+    split: str = "files"
+    has_header: bool = False
+    output_format: str = "csv"
+    include: tuple[str, ...] = ()
+    joins_input: bool = False
     failure: Failure | None = None
     bundle: Bundle | None = None
     custom_code: CustomCode | None = None

@@ -23,6 +23,9 @@ from hookline.core.views import JobStatusView, JobView, PageView, RequestView, R
 
 router = app.Router()
 
+SHAPE = ("split", "has_header", "output_format", "include", "joins_input")
+"""The fields that say what a job's rows are and how they look."""
+
 
 def build(ports: Ports) -> Handler:
     """The handler of the routes below."""
@@ -34,8 +37,8 @@ def predict(call: Calling, body: NewJob) -> Response[JobView]:
     """Predict every file that the volume has now."""
     checked = serving.checked(call, call.find(Model, body.model_id), body)
     call.find(Volume, body.volume_id)
-    fields = {"model_id": body.model_id, "volume_id": body.volume_id, "serving": checked}
-    return _submitted(call, body, fields)
+    fields = {name: getattr(body, name) for name in ("model_id", "volume_id", *SHAPE)}
+    return _submitted(call, body, {**fields, "serving": checked})
 
 
 @router.post("/v1/batches/<job_id>/retry", status_code=CREATED)
@@ -56,6 +59,7 @@ def retry(call: Calling, job_id: int, body: NewRetry) -> Response[JobView]:
             "volume_id": earlier.volume_id,
             "serving": serves,
             "retry_of": job_id,
+            **{name: getattr(earlier, name) for name in SHAPE},
         },
     )
 

@@ -33,6 +33,9 @@ JobStatus = Literal[
 ]
 Role = Literal["admin", "user"]
 FormatterName = Literal["raw", "classification"]
+SplitName = Literal["files", "lines"]
+OutputFormat = Literal["csv", "jsonl"]
+OutputColumn = Literal["error", "timing"]
 
 JOB_ENDS: frozenset[str] = frozenset({"Stopped", "Completed", "CompletedWithErrors", "Failed"})
 STREAM_ENDS: frozenset[str] = frozenset({"Failed", "Undeployed"})
@@ -260,7 +263,8 @@ class Job(NumberedRecord):
 
     `total` and `shards` are known once the manifest is frozen. `only` freezes a job to some keys of
     the volume (a trigger's), listed in the blob of that key. `retry_of` is the job whose failed
-    rows this one makes again, and whose others it takes over.
+    rows this one makes again, and whose others it takes over. With `split` "lines" the records of
+    .jsonl and .csv files are rows of their own.
     """
 
     kind: ClassVar[str] = "job"
@@ -271,6 +275,11 @@ class Job(NumberedRecord):
     trigger_id: int | None = None
     only: str = ""
     retry_of: int | None = None
+    split: SplitName = "files"
+    has_header: bool = False
+    output_format: OutputFormat = "csv"
+    include: tuple[OutputColumn, ...] = ()
+    joins_input: bool = False
     total: int = 0
     shards: int = 0
     succeeded: int = 0

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from hookline.core.records import FormatterName, Role
+from hookline.core.records import FormatterName, OutputColumn, OutputFormat, Role, SplitName
 
 MAX_UPLOAD_BYTES = 5 * 1024**3  # S3's single PUT
 MAX_UPLOADS = 1000
@@ -164,10 +164,25 @@ class NewTrigger(ServingFields):
 
 
 class NewJob(ServingFields):
-    """A batch prediction to run."""
+    """A batch prediction to run.
+
+    `split` "lines" makes a row of every record of a .jsonl or .csv file; `has_header` says that the
+    first record of a .csv is none. `include` adds columns; `joins_input` adds the record itself.
+    """
 
     model_id: int
     volume_id: int
+    split: SplitName = "files"
+    has_header: bool = False
+    output_format: OutputFormat = "csv"
+    include: tuple[OutputColumn, ...] = ()
+    joins_input: bool = False
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.split == "files" and (self.has_header or self.joins_input):
+            raise ValueError("has_header and joins_input are for split: lines")
+        return self
 
 
 class NewRetry(ServingFields):

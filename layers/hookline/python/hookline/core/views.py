@@ -19,9 +19,12 @@ from hookline.core.records import (
     JobStatus,
     Model,
     ModelStatus,
+    OutputColumn,
+    OutputFormat,
     Preparation,
     Role,
     Serving,
+    SplitName,
     Stream,
     StreamStatus,
     TensorSpec,
@@ -254,6 +257,11 @@ class JobView(ServingView):
     failed: int
     trigger_id: int | None
     retry_of: int | None
+    split: SplitName
+    has_header: bool
+    output_format: OutputFormat
+    include: tuple[OutputColumn, ...]
+    joins_input: bool
     failure: Failure | None
     created_at: datetime
     updated_at: datetime
