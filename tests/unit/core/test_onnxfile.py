@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import io
-import time
 from typing import Any
 
 import numpy as np
@@ -243,12 +242,10 @@ def test_an_absurd_length_is_refused_without_taking_memory() -> None:
         inspect(io.BytesIO(b"\x08\x08\x3a\xff\xff\xff\xff\xff\xff\xff\xff\x7f"))
 
 
-def test_a_file_of_tiny_fields_ends_in_a_refusal_in_bounded_time() -> None:
-    started = time.monotonic()
+@pytest.mark.timeout(20)  # unbounded, it takes many times as long
+def test_a_file_of_tiny_fields_ends_in_a_refusal() -> None:
     with pytest.raises(InvalidModel):
         inspect(io.BytesIO(b"\x08\x07" * 400_000))
-
-    assert time.monotonic() - started < 10
 
 
 def test_text_that_is_not_utf8_is_refused() -> None:

@@ -23,7 +23,7 @@ EXIT_USAGE = 2
 def main(argv: Sequence[str]) -> int:
     """Be the process that `argv` names, until SIGTERM; return the exit status."""
     if len(argv) != 1 or argv[0] not in FAILED:
-        print(f"Name one of {', '.join(FAILED)}.", file=sys.stderr)  # noqa: T201 - no log yet
+        print(_usage(argv), file=sys.stderr)  # noqa: T201 - no log yet
         return EXIT_USAGE
     [kind] = argv
     configure("INFO")
@@ -35,6 +35,10 @@ def main(argv: Sequence[str]) -> int:
         log.error(FAILED[kind], extra=told(error))  # noqa: TRY400 - it is a sentence already
         return EXIT_START_FAILED
     return status
+
+
+def _usage(argv: Sequence[str]) -> str:
+    return f"The process to be is one of {', '.join(FAILED)}, not '{' '.join(argv)}'."
 
 
 if __name__ == "__main__":
