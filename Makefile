@@ -7,6 +7,9 @@ BIN := $(VENV)/bin
 UV_INSTALL := $(BIN)/uv pip install --quiet --system-certs --python $(BIN)/python
 SOURCES := layers tests bench examples stacks functions app.py
 
+# Tests share the cores, but no more of them than they are worth: most of a test waits.
+PARALLEL := -n logical --maxprocesses 4 --dist worksteal
+
 # What stacks/bundling.py makes the layer for.
 LAMBDA := --python-version 3.14 --python-platform aarch64-manylinux_2_28
 # A deployment that is never made: `make synth` shows what `cdk deploy` would create for it.
@@ -44,13 +47,14 @@ up: $(VENV)/.run  ## The whole cloud on this machine, in the foreground
 	$(BIN)/hookline up
 
 test: $(VENV)/.dev  ## Every test that runs without AWS, Docker or a GPU
-	$(BIN)/pytest -m "not gpu and not aws and not faults" $(PYTEST_ARGS)
+	$(BIN)/pytest $(PARALLEL) -m "not gpu and not aws and not faults" $(PYTEST_ARGS)
 
 test-faults: $(VENV)/.dev  ## Every fault at every step, and what kills real processes
 	$(BIN)/pytest -m faults tests/fault tests/property $(PYTEST_ARGS)
 
 test-fast: $(VENV)/.dev  ## Unit, contract and property tests only
-	$(BIN)/pytest -m "not gpu and not aws and not slow and not faults" tests/unit tests/contract tests/property
+	$(BIN)/pytest $(PARALLEL) -m "not gpu and not aws and not slow and not faults" \
+	  tests/unit tests/contract tests/property
 
 smoke-aws: $(VENV)/.dev node_modules/.package-lock.json  ## Try a deployed TENANT=… [STAGE=dev] [DEPLOY=1 IMAGE=…]
 	@test -n "$(TENANT)" || { echo "Which tenant? make smoke-aws TENANT=acme" >&2; exit 1; }
