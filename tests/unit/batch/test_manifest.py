@@ -49,8 +49,9 @@ def test_the_first_shards_are_small_so_that_few_files_keep_every_worker_busy() -
         64,
         128,
         256,
-        256,
+        1024,
     ]
+    assert manifest.max_files(10_000, "lines") == 4096
 
 
 def test_a_shard_is_full_when_its_bytes_are(

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from hookline.batch import parts, rows
+from hookline.batch import journal, parts, rows
 from hookline.batch.parts import Row
 from hookline.batch.worker import Worker
 from hookline.core.errors import Unavailable
@@ -17,7 +17,7 @@ from hookline.runtime.engine import EngineDied
 from hookline.runtime.items import Answer
 from tests.invariants import check_job, check_moves, check_shards, csv_rows
 from tests.unit.batch.faulty import Killed
-from tests.unit.batch.world import LEASE_S, FakeEngine, R, Recorder, World, refuse
+from tests.unit.batch.world import LEASE_S, TENANT, FakeEngine, R, Recorder, World, refuse
 
 FILES = {f"{n:03}.txt": f"body {n}".encode() for n in range(40)}
 
@@ -131,6 +131,33 @@ def test_an_engine_that_is_killed_once_while_it_loads_is_opened_again(world: Wor
 
     assert (job.status, deaths) == ("Completed", [])
     check_job(world.ports, job, list(FILES))
+
+
+def test_the_death_of_a_worker_costs_the_rows_of_a_few_seconds(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "SAVE_EVERY_S", -1.0)
+    world.submit({f"{n:02}": b"x" for n in range(16)})
+    world.plan()
+    worker = world.worker()
+
+    def die_at_the_third() -> None:
+        if world.engine.runs == 3:
+            raise Killed
+
+    world.engine.on_run = die_at_the_third
+    with pytest.raises(Killed):
+        worker.step()
+    worker.close()
+    world.engine.on_run, world.engine.is_open = lambda: None, False
+    done = world.engine.seen[:2]
+    world.engine.seen.clear()
+
+    job = world.settle()
+
+    assert not set(done) & set(world.engine.seen)
+    check_job(world.ports, job)
+    assert world.ports.blobs.list(f"{TENANT}/jobs/21/journals/").items == []
 
 
 def test_storage_that_is_away_for_a_while_does_not_end_the_job(world: World) -> None:

@@ -80,8 +80,7 @@ class Attempt:
         if len(journal.rows) < shard.count and watch.reason != "stopping":
             return self._abandoned(journal, watch)
         counts = parts.write(blobs, shard, journal.rows)
-        if shard.attempt > 1:
-            journal.discard()
+        journal.discard()
         return counts
 
     def _abandoned(self, journal: Journal, watch: Watch) -> Ending:

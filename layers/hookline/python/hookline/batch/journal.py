@@ -7,6 +7,7 @@ touch it. A file that was the last word of two attempts gets an error row; the o
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 import msgspec
@@ -18,6 +19,7 @@ from hookline.core.ports import Blobs
 from hookline.core.records import Shard
 
 MAX_STRIKES = 2
+SAVE_EVERY_S = 10.0
 
 
 class Suspicion(msgspec.Struct, frozen=True):
@@ -32,7 +34,8 @@ class Journal:
 
     def __init__(self, blobs: Blobs, shard: Shard, suspicion: Suspicion, rows: list[Row]) -> None:
         self._blobs, self._key = blobs, key_of(shard)
-        self._suspicion = suspicion
+        self._suspicion, self._written_at = suspicion, time.monotonic()
+        self._may_be_stored = shard.attempt > 1
         self.rows = rows
 
     @classmethod
@@ -60,12 +63,19 @@ class Journal:
         """Keep the rows for the next attempt, and suspect nobody."""
         self._write(Suspicion(), self.rows)
 
+    def save_now_and_then(self) -> None:
+        """Bound what a death costs; cheap enough to be called after every batch."""
+        if time.monotonic() - self._written_at > SAVE_EVERY_S:
+            self.save()
+
     def discard(self) -> None:
         """The part is written."""
-        self._blobs.delete(self._key)
+        if self._may_be_stored:
+            self._blobs.delete(self._key)
 
     def _write(self, suspicion: Suspicion, rows: Sequence[Row]) -> None:
-        self._suspicion = suspicion
+        self._suspicion, self._written_at = suspicion, time.monotonic()
+        self._may_be_stored = True
         head = msgspec.json.encode(suspicion) + b"\n"
         self._blobs.put(self._key, head + parts.encoded(rows))
 

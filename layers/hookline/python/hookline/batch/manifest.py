@@ -19,7 +19,7 @@ from hookline.core.errors import Conflict, InvalidInput, NotFound
 from hookline.core.ports import Blobs, Ports
 from hookline.core.records import Job, Shard, SplitName, Volume
 
-MAX_SHARD_FILES = 256
+MAX_SHARD_FILES = 1024
 MAX_SHARD_RECORDS = 4096
 MAX_SHARD_BYTES = 64 * 1024 * 1024
 FIRST_SHARD_FILES = 16  # small shards first: few files still keep every worker busy

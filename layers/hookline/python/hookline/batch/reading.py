@@ -56,15 +56,20 @@ class Reader:
 
 
 def _runs(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
-    """Records of one file that follow each other are read at once; a whole file alone."""
-    for _, run in groupby(entries, lambda entry: entry.file if entry.is_record else entry.index):
-        yield list(run)
+    """What one thread reads: records of one file that follow each other, or its share of files."""
+    share = max(1, len(entries) // READERS)
+    for file, run in groupby(entries, lambda entry: entry.file if entry.is_record else ""):
+        found = list(run)
+        step = len(found) if file else share
+        yield from (found[start : start + step] for start in range(0, len(found), step))
 
 
 def _load_all(source: Source, entries: Sequence[Entry]) -> list[Loaded]:
-    """What `load` gives for each: one file, or records of one file in their order."""
+    """What `load` gives for each: some files, or records of one file in their order."""
+    if len(entries) == 1 or not entries[0].is_record:
+        return [load(source, entry) for entry in entries]
     whole = _span_of(entries)
-    if len(entries) == 1 or whole.size_bytes > MAX_FILE_BYTES:
+    if whole.size_bytes > MAX_FILE_BYTES:
         return [load(source, entry) for entry in entries]
     _, body = load(source, whole)
     if not isinstance(body, bytes):
@@ -77,7 +82,7 @@ def _span_of(entries: Sequence[Entry]) -> Entry:
     """From the first of these records to the last, as if it were one."""
     first, last = entries[0], entries[-1]
     size_bytes = last.start + last.size_bytes - first.start
-    return structs.replace(first, size_bytes=size_bytes) if len(entries) > 1 else first
+    return structs.replace(first, size_bytes=size_bytes)
 
 
 def _fitting(entries: Sequence[Entry], start: int, most: int) -> int:

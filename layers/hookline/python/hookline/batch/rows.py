@@ -70,6 +70,7 @@ class Rows:
             if not self._watch.may_go_on():
                 return
             self._predict(batch)
+            self._journal.save_now_and_then()
 
     def _one_by_one(self, entries: Sequence[Entry]) -> None:
         for entry in entries:

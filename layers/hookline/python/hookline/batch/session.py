@@ -13,8 +13,12 @@ from hookline.core.records import Job, Model, Volume
 from hookline.runtime.engine import EngineDied
 from hookline.runtime.items import Item, Outcome
 
-MAX_BATCH_ITEMS = 32
+MAX_BATCH_ITEMS = 128
+SAMPLES = 2  # of a size, before another is tried
+NO_WORSE = 0.9  # of the best rate; less is a loss, not noise
+KEPT = 64  # batches for which the best size is kept before it is doubted
 BATCH_S = 1.0  # between batches a worker looks whether the job stops
+TELLING_S = 0.005  # what is over sooner is too short to compare, and can only gain
 LOADS = 3  # what kills an engine that loads may be something else
 FILE_TIMEOUT_S = 60.0  # as long as a request to a stream may take
 
@@ -32,16 +36,49 @@ OpenEngine = Callable[[Job, Model], Engine]
 
 
 class Pace:
-    """How many files go to the engine at once: as many as take about BATCH_S."""
+    """How many files go to the engine at once: as many as it is quickest with, for about BATCH_S.
+
+    Tiny networks gain a hundredfold by batches, convolutions on a CPU lose; so the size doubles as
+    long as files per second do not fall, and is looked at anew now and then.
+    """
 
     def __init__(self) -> None:
         self.items = 1
+        self._rates: dict[int, float] = {}  # the best of each size
+        self._samples = self._kept = 0
 
     def note(self, items: int, seconds: float) -> None:
+        """A batch of `items` took so long. One that is not as large as was asked says little."""
         if seconds > BATCH_S:
-            self.items = max(1, items // 2)
-        elif seconds < BATCH_S / 2 and items >= self.items:
-            self.items = min(MAX_BATCH_ITEMS, items * 2)
+            self._go_to(max(1, items // 2))
+        elif items >= self.items and seconds < TELLING_S:
+            self._go_to(self._doubled())
+        elif items >= self.items:
+            self._weigh(items / seconds, seconds)
+
+    def _weigh(self, rate: float, seconds: float) -> None:
+        self._rates[self.items] = max(rate, self._rates.get(self.items, 0.0))
+        self._samples += 1
+        if self._kept:
+            self._kept -= 1
+            if not self._kept:
+                self._rates = {}
+                self._samples = 0
+            return
+        if self._samples < SAMPLES:
+            return
+        best = max(self._rates, key=lambda size: self._rates[size])
+        if self._rates[self.items] < NO_WORSE * self._rates[best]:
+            self._go_to(best)
+            self._kept = KEPT
+        elif seconds < BATCH_S / 2:
+            self._go_to(self._doubled())
+
+    def _doubled(self) -> int:
+        return min(MAX_BATCH_ITEMS, self.items * 2)
+
+    def _go_to(self, items: int) -> None:
+        self.items, self._samples = items, 0
 
 
 class Session:
