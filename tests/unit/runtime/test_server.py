@@ -23,6 +23,7 @@ from hookline.runtime.lane import Lane
 from hookline.runtime.pace import Pace
 from hookline.runtime.server import Application
 from hookline.runtime.spec import ServerSpec
+from tests.prometheus import labels, parsed
 
 TOKEN = "8e51" + "ab" * 28 + "0b4b"
 
@@ -456,3 +457,38 @@ def test_an_answered_request_leaves_no_garbage_behind(pipeline: Pipeline) -> Non
                 writer.close()
 
     assert asyncio.run(scenario()) < 200
+
+
+# --- metrics -------------------------------------------------------------------------------
+
+
+def test_metrics_count_answers_by_status_and_clients_that_left(pipeline: Pipeline) -> None:
+    async def scenario() -> str:
+        async with serving(pipeline, labels={"stream": "7"}) as (client, application):
+            for body in (b"a", b"b", b"unfit"):
+                await client.post("/predict", content=body)
+            await client.get("/nothing")
+            pipeline._begun.clear()
+            port = client.base_url.port
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nwait")
+            await pipeline.has_begun()
+            writer.close()
+            await connected(application, 1)
+            del reader
+            return (await client.get("/metrics")).text
+
+    found = parsed(asyncio.run(scenario()))["hookline_requests_total"]
+    assert found == {
+        labels(stream="7", status=status): count
+        for status, count in (("200", 2), ("422", 1), ("404", 1), ("499", 1))
+    }
+
+
+def test_metrics_take_the_token_that_predictions_take(pipeline: Pipeline) -> None:
+    settings = {"token_sha256": (digest(TOKEN),)}
+    assert ask(pipeline, "GET", "/metrics", settings=settings).status_code == 401
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    answer = ask(pipeline, "GET", "/metrics", settings=settings, headers=headers)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")

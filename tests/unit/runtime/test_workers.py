@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from tests.prometheus import parsed
 from tests.replicas import launch_spec, until
 
 WHO = """
@@ -162,3 +163,17 @@ def _is_running(pid: int) -> bool:
     with contextlib.suppress(OSError):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     return False
+
+
+def test_whichever_worker_is_asked_counts_the_answers_of_all(tmp_path: Path) -> None:
+    with workers(tmp_path / "r") as process:
+        url = first_line(process)
+        assert len(who_answers(url, 40)) == 2
+
+        def counts() -> list[float]:
+            texts = [httpx2.get(f"{url}/metrics").text for _ in range(8)]
+            return [sum(parsed(text)["hookline_requests_total"].values()) for text in texts]
+
+        until(lambda: counts() == [40.0] * 8, "the same answer from all")
+        batches = parsed(httpx2.get(f"{url}/metrics").text)["hookline_batch_items_sum"]
+        assert list(batches.values()) == [40.0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -79,7 +80,7 @@ def serve_command(shell: Shell, /, model: str, hooks: str | None, **given: Any) 
     from hookline.runtime.workers import serve_workers  # noqa: PLC0415 - as above
 
     token = "" if given["no_auth"] else new_token()
-    server = _server(given, token)
+    server = _server(given, token, model)
 
     def tell(url: str) -> None:
         auth = f" -H 'Authorization: Bearer {token}'" if token else ""
@@ -92,7 +93,7 @@ def serve_command(shell: Shell, /, model: str, hooks: str | None, **given: Any) 
         sys.exit(isolated(lambda: serve(spec, tell)))
 
 
-def _server(given: dict[str, Any], token: str) -> ServerSpec:
+def _server(given: dict[str, Any], token: str, model: str) -> ServerSpec:
     """The flags as a ServerSpec; those that were not given keep its defaults."""
     from hookline.core.secrets import digest  # noqa: PLC0415 - help needs none
     from hookline.runtime.spec import ServerSpec  # noqa: PLC0415 - as above
@@ -105,4 +106,8 @@ def _server(given: dict[str, Any], token: str) -> ServerSpec:
         "slo": "slo_p99_ms",
     }
     chosen = {full: given[name] for name, full in names.items() if given[name] is not None}
-    return ServerSpec(**chosen, token_sha256=(digest(token),) if token else ())
+    return ServerSpec(
+        **chosen,
+        token_sha256=(digest(token),) if token else (),
+        labels={"model": Path(model).resolve().stem},
+    )

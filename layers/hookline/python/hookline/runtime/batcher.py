@@ -16,8 +16,9 @@ from functools import partial
 from itertools import islice
 
 from hookline.core.errors import DeadlineExceeded, HooklineError, NotReady, Overloaded
-from hookline.runtime.items import Item, Outcome
+from hookline.runtime.items import Item, Laps, Outcome, Outcomes
 from hookline.runtime.lane import Done, Lane, done
+from hookline.runtime.meters import Meters
 from hookline.runtime.pace import Pace
 from hookline.runtime.slo import Governor
 
@@ -31,15 +32,19 @@ DEFAULT_URGENCY = 3
 
 
 class Ticket:
-    """One item on its way. `tell` is called with its outcome, once, unless it is withdrawn."""
+    """One item on its way. `tell` is called with its outcome, once, unless it is withdrawn.
 
-    __slots__ = ("arrived_s", "deadline_s", "item", "queue", "tell")
+    `laps` are those of its batch, once it has run.
+    """
+
+    __slots__ = ("arrived_s", "deadline_s", "item", "laps", "queue", "tell")
 
     def __init__(self, item: Item, tell: Tell, deadline_s: float, queue: deque[Ticket]) -> None:
         self.item, self.deadline_s = item, deadline_s
         self.tell: Tell | None = tell
         self.queue: deque[Ticket] | None = queue  # None once its batch has begun
         self.arrived_s = time.monotonic()
+        self.laps: Laps | None = None
 
     def close(self, outcome: Outcome) -> None:
         """Tell the outcome, unless nobody waits for it; what fails there concerns no other one."""
@@ -75,10 +80,16 @@ class Batcher:
         self._idle = list(lanes)
         self._running_since_s: dict[Lane, float] = {}
         self._queues: tuple[deque[Ticket], ...] = tuple(deque() for _ in range(URGENCIES))
-        self._waiting = 0
+        self._waiting = self._running = 0
+        self._meters: Meters | None = None
         self._is_due = self._is_closed = False
         self._timer: asyncio.TimerHandle | None = None
         self._empty = asyncio.Event()
+
+    def count_in(self, meters: Meters) -> None:
+        """Let `meters` know of every batch, and of what waits and runs."""
+        self._meters = meters
+        meters.gauges = self._gauges
 
     def submit(
         self, item: Item, *, tell: Tell, deadline_s: float, urgency: int = DEFAULT_URGENCY
@@ -172,12 +183,14 @@ class Batcher:
         if batch:
             lane = self._idle.pop()
             self._running_since_s[lane] = time.monotonic()
+            self._running += len(batch)
             items = [ticket.item for ticket in batch]
             lane.call(partial(self._came_back, lane, batch), self.run, items)
 
     def _came_back(self, lane: Lane, batch: list[Ticket], result: Done[Sequence[Outcome]]) -> None:
         run_s = time.monotonic() - self._running_since_s.pop(lane)
         self._idle.append(lane)
+        self._running -= len(batch)
         self._finish(batch, result, run_s)
         self._look_soon()
 
@@ -199,15 +212,23 @@ class Batcher:
     def _finish(self, batch: list[Ticket], result: Done[Sequence[Outcome]], run_s: float) -> None:
         """Give each its outcome, also when the pipeline breaks its promise."""
         if result.error is None and len(result.value) == len(batch):
+            outcomes = result.value
             self.pace.learn([ticket.item for ticket in batch], result.spent_s)
-            for ticket, outcome in zip(batch, result.value, strict=True):
+            laps = outcomes.laps if isinstance(outcomes, Outcomes) else None
+            for ticket, outcome in zip(batch, outcomes, strict=True):
+                ticket.laps = laps
                 ticket.close(outcome)
+            if laps is not None and self._meters is not None:
+                self._meters.ran(batch, laps, time.monotonic())
             if self._governor is not None:
                 self._follow(self._governor, batch, run_s)
             return
         log.error("batch_broken", extra={"items": len(batch)}, exc_info=result.error)
         for ticket in batch:
             ticket.close(HooklineError("The replica failed inside."))
+
+    def _gauges(self) -> tuple[int, int]:
+        return self._waiting, self._running
 
     def _follow(self, governor: Governor, batch: list[Ticket], run_s: float) -> None:
         now_s = time.monotonic()

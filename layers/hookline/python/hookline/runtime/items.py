@@ -23,3 +23,27 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 Outcome = Answer | HooklineError
+
+
+class Laps:
+    """How a batch spent its time. `began_s` is of the monotonic clock, the others are durations."""
+
+    __slots__ = ("began_s", "items", "postprocess_s", "predict_s", "preprocess_s")
+
+    def __init__(self, items: int, *ends_s: float) -> None:
+        """`ends_s`: when the batch began, was preprocessed, predicted and postprocessed."""
+        began_s, preprocessed_s, predicted_s, ended_s = ends_s
+        self.items, self.began_s = items, began_s
+        self.preprocess_s = preprocessed_s - began_s
+        self.predict_s = predicted_s - preprocessed_s
+        self.postprocess_s = ended_s - predicted_s
+
+
+class Outcomes(list[Outcome]):
+    """One per item of a batch, in order, and how the batch spent its time."""
+
+    __slots__ = ("laps",)
+
+    def __init__(self, outcomes: list[Outcome], laps: Laps) -> None:
+        super().__init__(outcomes)
+        self.laps = laps

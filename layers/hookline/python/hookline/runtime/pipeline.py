@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import msgspec
@@ -19,7 +20,7 @@ from hookline.runtime.formatters import as_vector, formatter_for
 from hookline.runtime.guard import Guard
 from hookline.runtime.hooks import Hooks
 from hookline.runtime.inference_file import load_hooks
-from hookline.runtime.items import Answer, Item, Outcome
+from hookline.runtime.items import Answer, Item, Laps, Outcome, Outcomes
 from hookline.runtime.model import Model
 from hookline.runtime.preprocessors import by_mime_type
 from hookline.runtime.rendering import answer_from
@@ -76,17 +77,21 @@ class Pipeline:
         """The batch beyond which nothing is gained, as far as that can be known without a body."""
         return self._own.worthwhile_items(max_items) if self._own else max_items
 
-    def run(self, items: Sequence[Item]) -> list[Outcome]:
+    def run(self, items: Sequence[Item]) -> Outcomes:
         """One outcome per item, in order. Never raises for an item's or a hook's fault."""
         attempt, stages = self._guard.attempt, self._stages
+        began_s = monotonic()
         results = [attempt("preprocess", stages.preprocess, item) for item in items]
         good = [at for at, result in enumerate(results) if not isinstance(result, HooklineError)]
+        preprocessed_s = monotonic()
         outputs = stages.predict([results[at] for at in good]) if good else []
+        predicted_s = monotonic()
         for at, output in zip(good, outputs, strict=True):
             results[at] = output
             if not isinstance(output, HooklineError):
                 results[at] = attempt("postprocess", stages.postprocess, output, items[at])
-        return results
+        laps = Laps(len(items), began_s, preprocessed_s, predicted_s, monotonic())
+        return Outcomes(results, laps)
 
     def warm_up(self) -> None:
         """Run the model once on zeros, so that the first caller does not pay for it."""

@@ -16,6 +16,7 @@ from hookline.core.endings import EXIT_START_FAILED, REPLICA_FAILED, told
 from hookline.core.errors import HooklineError
 from hookline.runtime import lifecycle
 from hookline.runtime.launch import confined
+from hookline.runtime.meters import Meters
 from hookline.runtime.spec import LaunchSpec, ServerSpec, read
 
 log = logging.getLogger(__name__)
@@ -32,7 +33,11 @@ def main(argv: Sequence[str]) -> int:
         return EXIT_START_FAILED
 
 
-def serve(spec: LaunchSpec, on_ready: Callable[[str], None] | None = None) -> int:
+def serve(
+    spec: LaunchSpec,
+    on_ready: Callable[[str], None] | None = None,
+    meters: Meters | None = None,
+) -> int:
     """Serve in the foreground until SIGTERM or Ctrl-C; return the exit status.
 
     `on_ready` gets the URL once predictions are answered. Raise the HooklineError that kept the
@@ -42,7 +47,7 @@ def serve(spec: LaunchSpec, on_ready: Callable[[str], None] | None = None) -> in
     # Only now: its imports are large, and outer and init of the sandbox stay small without them.
     from hookline.runtime.serving import serve_inside  # noqa: PLC0415 - after the sandbox
 
-    return serve_inside(inside, on_ready or (lambda _url: None))
+    return serve_inside(inside, on_ready or (lambda _url: None), meters)
 
 
 def _tell_failure(spec: ServerSpec, error: HooklineError) -> None:

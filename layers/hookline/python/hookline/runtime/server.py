@@ -10,6 +10,7 @@ from urllib.parse import unquote
 
 import httptools
 
+from hookline.core import exposition
 from hookline.core.errors import (
     BadRequest,
     HooklineError,
@@ -26,6 +27,7 @@ from hookline.runtime.batcher import DEFAULT_URGENCY, Batcher, late
 from hookline.runtime.connection import Connection, Limits, too_large
 from hookline.runtime.exchange import Exchange
 from hookline.runtime.items import Answer, Item, Outcome
+from hookline.runtime.meters import GONE, Meters
 from hookline.runtime.spec import ServerSpec
 from hookline.runtime.tokens import Tokens
 
@@ -33,10 +35,17 @@ log = logging.getLogger(__name__)
 
 _READ = (b"GET", b"HEAD", b"OPTIONS")
 _WRITE = (b"POST", b"OPTIONS")
-_METHODS = {"/predict": _WRITE, "/invocations": _WRITE, "/ping": _READ, "/": _READ}
+_METHODS = {
+    "/predict": _WRITE,
+    "/invocations": _WRITE,
+    "/ping": _READ,
+    "/": _READ,
+    "/metrics": _READ,
+}
 _PREDICT = frozenset({b"/predict", b"/invocations"})  # as they are sent nearly always
 _OCTETS = "application/octet-stream"
 _JSON_TYPE = (b"content-type", b"application/json")
+_METRICS_TYPE = (b"content-type", exposition.CONTENT_TYPE.encode())
 
 _SERVER_ERROR = 500
 _MILLISECONDS = re.compile(rb"0*[1-9][0-9]{0,9}", re.ASCII)
@@ -56,8 +65,10 @@ class _Refusal(HooklineError):
 class Application:
     """Answers NotReady until `open` gives it a batcher; while draining it serves and hangs up."""
 
-    def __init__(self, spec: ServerSpec, limits: Limits | None = None) -> None:
-        self._spec = spec
+    def __init__(
+        self, spec: ServerSpec, limits: Limits | None = None, meters: Meters | None = None
+    ) -> None:
+        self._spec, self._meters = spec, meters or Meters.alone()
         self.limits = limits or Limits(
             body_bytes=spec.max_body_bytes, request_s=spec.request_timeout_s
         )
@@ -71,6 +82,7 @@ class Application:
     def open(self, batcher: Batcher) -> None:
         """Be ready: predict through `batcher`."""
         self._batcher = batcher
+        batcher.count_in(self._meters)
 
     def drain(self) -> None:
         """Look unready and close every connection after its answer, but answer."""
@@ -120,6 +132,8 @@ class Application:
         exchange.url = path.encode()
         if exchange.method == b"POST":
             self._admit_prediction(exchange)
+        elif path == "/metrics":
+            self._check_token(exchange)
 
     def answer(self, exchange: Exchange) -> None:
         """Answer a whole request; a prediction is answered once its batch has run."""
@@ -150,16 +164,21 @@ class Application:
 
     def forget(self, exchange: Exchange) -> None:
         """Withdraw the prediction of a caller who does not wait for it any more."""
+        if exchange.is_answered:  # by nobody: the client has left
+            self._meters.answered(GONE)
         if exchange.ticket is not None and self._batcher is not None:
             self._batcher.withdraw(exchange.ticket)
 
-    def _admit_prediction(self, exchange: Exchange) -> None:
-        headers = exchange.headers
-        if not self._tokens.admit(headers.get(b"authorization", b"")):
+    def _check_token(self, exchange: Exchange) -> None:
+        if not self._tokens.admit(exchange.headers.get(b"authorization", b"")):
             error = Unauthenticated(
                 "The token is missing or wrong.", hint="Send `Authorization: Bearer TOKEN`."
             )
             raise _Refusal(error, (b"www-authenticate", b"Bearer"))
+
+    def _admit_prediction(self, exchange: Exchange) -> None:
+        headers = exchange.headers
+        self._check_token(exchange)
         if self._batcher is None:
             raise NotReady("This replica is loading its model.", hint="Retry after a moment.")
         given = headers.get(b"x-request-timeout-ms")
@@ -177,6 +196,10 @@ class Application:
         path = exchange.url.decode()
         if exchange.method == b"OPTIONS":
             exchange.connection.respond(exchange, 200, [_allow(_METHODS[path]), *own], b"")
+            return
+        if path == "/metrics":
+            text = self._meters.text(self._spec.labels).encode()
+            exchange.connection.respond(exchange, 200, [_METRICS_TYPE, *own], text)
             return
         if path == "/ping" and self.status != "ready":
             raise NotReady(f"This replica is {self.status}.", hint="Ask again in a moment.")
@@ -208,6 +231,7 @@ class Application:
             except InvalidOutput as error:
                 self.refuse(exchange, error)
                 return
+        self._meters.answered(200)
         exchange.connection.send(exchange, line, outcome.body)
 
     def _type_line(self, answer: Answer) -> bytes:
@@ -222,6 +246,7 @@ class Application:
         return line
 
     def _tell_problem(self, exchange: Exchange, error: HooklineError, more: list[Header]) -> None:
+        self._meters.answered(error.status)
         headers, body = answers.problem_of(error, exchange.request_id)
         exchange.connection.respond(exchange, error.status, [*headers, *more], body)
 

@@ -28,6 +28,7 @@ from hookline.runtime.batcher import Batcher
 from hookline.runtime.connection import Connection
 from hookline.runtime.lane import Lane
 from hookline.runtime.listening import listening, unlink, url_of
+from hookline.runtime.meters import PUBLISH_S, Meters
 from hookline.runtime.pace import Pace
 from hookline.runtime.server import Application
 from hookline.runtime.slo import Governor
@@ -49,22 +50,29 @@ _BACKLOG = 2048
 _HOPS = 15
 
 
-def serve_inside(spec: LaunchSpec, on_ready: Callable[[str], None]) -> int:
+def serve_inside(
+    spec: LaunchSpec, on_ready: Callable[[str], None], meters: Meters | None = None
+) -> int:
     """Serve until told to stop; return the exit status. Raise what kept it from starting."""
     with (
         listening(spec.server) as listener,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
-        return runner.run(_Serving(spec, on_ready, listener).run())
+        return runner.run(_Serving(spec, on_ready, listener, meters or Meters.alone()).run())
 
 
 class _Serving:
     def __init__(
-        self, spec: LaunchSpec, on_ready: Callable[[str], None], listener: socket.socket
+        self,
+        spec: LaunchSpec,
+        on_ready: Callable[[str], None],
+        listener: socket.socket,
+        meters: Meters,
     ) -> None:
         self._spec, self._on_ready, self._listener = spec, on_ready, listener
         self._url = url_of(listener)
-        self._application = Application(spec.server)
+        self._meters = meters
+        self._application = Application(spec.server, meters=meters)
         self._stop = asyncio.Event()
 
     async def run(self) -> int:
@@ -84,11 +92,18 @@ class _Serving:
         batcher = await self._batcher(*loading.result(), lane)
         self._be_ready(batcher)
         watch = loop.create_task(self._watch(batcher))
+        telling = loop.create_task(self._publish())
         await stop
         watch.cancel()
+        telling.cancel()
         faulthandler.cancel_dump_traceback_later()
         await self._drain(server, batcher)
         return EXIT_DRAINED
+
+    async def _publish(self) -> None:
+        while self._meters.has_company:
+            self._meters.publish()
+            await asyncio.sleep(PUBLISH_S)
 
     async def _watch(self, batcher: Batcher) -> None:
         """End this process when a hook does not return long after everyone gave up on it.
@@ -155,6 +170,7 @@ class _Serving:
         await asyncio.wait([closing], timeout=left_s)
         if not closing.done():
             _leave(EXIT_STOPPED, "drain_timed_out")
+        self._meters.publish()
         log.info("replica_drained")
 
 

@@ -59,6 +59,7 @@ class ServerSpec(msgspec.Struct, frozen=True, kw_only=True):
     drain_s: float = 25.0
     ready_file: str = ""
     failure_file: str = ""
+    labels: dict[str, str] = {}  # of its metrics, such as the stream
 
 
 class SandboxSpec(msgspec.Struct, frozen=True, kw_only=True):

@@ -22,6 +22,7 @@ from hookline.core.endings import EXIT_START_FAILED
 from hookline.core.errors import BY_CODE, HooklineError
 from hookline.runtime import lifecycle, logs
 from hookline.runtime.listening import bound, url_of
+from hookline.runtime.meters import Meters, shared
 from hookline.runtime.replica import serve
 from hookline.runtime.spec import LaunchSpec
 
@@ -41,6 +42,7 @@ class _Worker:
     """One place among the workers, and who has it now. `pid` 0: nobody, until `starts_s`."""
 
     number: int
+    meters: Meters
     pid: int = 0
     heard: int = -1
     said: bytes = b""
@@ -69,7 +71,7 @@ def serve_workers(spec: LaunchSpec, count: int, on_ready: Callable[[str], None])
         pipeline = msgspec.structs.replace(spec.pipeline, threads=threads)
         workers = _Workers(
             msgspec.structs.replace(spec, server=server, pipeline=pipeline, parent_pid=0),
-            [_Worker(number) for number in range(count)],
+            [_Worker(number, meters) for number, meters in enumerate(shared(count))],
             news,
         )
         return workers.run(lambda: on_ready(url_of(place)))
@@ -120,7 +122,7 @@ class _Workers:
         heard, told = os.pipe2(os.O_CLOEXEC)
         child = os.fork()
         if child == 0:
-            _work_and_exit(self.spec, told)
+            _work_and_exit(self.spec, told, worker.meters.again())
         os.close(told)
         os.set_blocking(heard, False)
         worker.pid, worker.heard, worker.said = child, heard, b""
@@ -192,7 +194,7 @@ class _Workers:
                 os.waitpid(worker.pid, 0)
 
 
-def _work_and_exit(spec: LaunchSpec, told: int) -> None:
+def _work_and_exit(spec: LaunchSpec, told: int, meters: Meters) -> None:
     """Be a worker; never return."""
     status = EXIT_START_FAILED
     try:
@@ -200,7 +202,7 @@ def _work_and_exit(spec: LaunchSpec, told: int) -> None:
         for number in _WATCHED:
             signal.signal(number, signal.SIG_DFL)
         lifecycle.kill_me_with_parent()
-        status = serve(spec, lambda _: _say(told, _READY))
+        status = serve(spec, lambda _: _say(told, _READY), meters)
     except HooklineError as error:
         failure = {"code": error.code, "what": error.what, "why": error.why}
         failure |= {"hint": error.hint, "trace": error.trace}

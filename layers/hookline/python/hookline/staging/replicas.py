@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
+import msgspec
+
 from hookline.core.errors import NotFound
 from hookline.core.groups import stream_of
 from hookline.core.ports import Ports
@@ -36,6 +38,7 @@ def stage(ports: Ports, tenant: str, group: str, place: Place, server: ServerSpe
     model = ports.catalog.get(Model, tenant, model_id)
     if model is None:
         raise NotFound.of("model", model_id)
+    server = msgspec.structs.replace(server, labels={"tenant": tenant, "stream": str(stream_id)})
     launch = place.run_dir / "launch.json"
     runtime_spec.write(place.launch_spec(ports, model, serving, server), launch)
     # -P: nothing is imported from the working folder, where user code may write
