@@ -11,8 +11,13 @@ Answer = Callable[[bytes], Awaitable[bytes]]
 
 
 @asynccontextmanager
-async def replica(path: Path, answer: Answer) -> AsyncIterator[str]:
-    """A replica at `path`; yields its address. `answer` turns a body into a whole response."""
+async def replica(
+    path: Path, answer: Answer, heads: list[bytes] | None = None
+) -> AsyncIterator[str]:
+    """A replica at `path`; yields its address. `answer` turns a body into a whole response.
+
+    `heads` gets the heads of the requests.
+    """
 
     tasks: set[asyncio.Task[None]] = set()
 
@@ -21,6 +26,8 @@ async def replica(path: Path, answer: Answer) -> AsyncIterator[str]:
             tasks.add(task)
         try:
             while head := await reader.readuntil(b"\r\n\r\n"):
+                if heads is not None:
+                    heads.append(head)
                 length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
                 writer.write(await answer(await reader.readexactly(length)))
                 await writer.drain()
@@ -40,7 +47,8 @@ async def replica(path: Path, answer: Answer) -> AsyncIterator[str]:
         await asyncio.sleep(0)  # closed transports end in the loop's next turn
 
 
-def ok(body: bytes) -> bytes:
+def ok(body: bytes, **headers: str) -> bytes:
     """A whole response with that body."""
-    head = f"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: {len(body)}\r\n\r\n"
-    return head.encode() + body
+    more = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
+    start = f"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\n{more}"
+    return f"{start}content-length: {len(body)}\r\n\r\n".encode() + body

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from hookline.core.errors import HooklineError, Unauthenticated
+from hookline.core.timing import ASK, Timing
 from hookline.gateway.proxy import Gateway, Limits, PredictCall
 from hookline.gateway.reporter import Reporter
 from hookline.gateway.routing import Destination, RoutingTable
@@ -42,6 +43,7 @@ class Caller:
 
     body: bytes = b"hello"
     token: str = "secret"
+    headers: tuple[tuple[bytes, bytes], ...] = ()
     sent: list[dict[str, Any]] = field(default_factory=list)
     gone: asyncio.Event = field(default_factory=asyncio.Event)
     has_sent_body: bool = False
@@ -57,7 +59,7 @@ class Caller:
         self.sent.append(message)
 
     async def call(self, gateway: Gateway, stream_id: int | None = None) -> None:
-        headers = [(b"content-type", b"image/png"), (b"cookie", b"private")]
+        headers = [(b"content-type", b"image/png"), (b"cookie", b"private"), *self.headers]
         if self.token:
             headers.append((b"authorization", f"Bearer {self.token}".encode()))
         scope = {"type": "http", "headers": headers}
@@ -364,3 +366,72 @@ def test_another_path_is_left_alone_and_another_method_refused() -> None:
         assert (b"allow", b"POST") in caller.sent[0]["headers"]
 
     asyncio.run(go())
+
+
+# --- what is passed on, and told -------------------------------------------------------------
+
+TIMING = Timing(queue_ms=1, preprocess_ms=2, predict_ms=3, postprocess_ms=4, batch_items=8)
+
+
+def test_the_gateway_passes_on_what_a_replica_goes_by(tmp_path: Path) -> None:
+    async def go() -> None:
+        heads: list[bytes] = []
+        async with replica(tmp_path / "s", echo, heads) as address:
+            given = ((b"priority", b"u=1"), (b"x-request-timeout-ms", b"500"))
+            gateway = Gateway(Table(Destination("acme", 7, (address,))))
+            await Caller(headers=given).call(gateway)
+            gateway.close()
+        lines = heads[0].split(b"\r\n")
+        for name, value in (*given, (b"x-request-id", b"r1")):
+            assert name + b": " + value in lines
+        assert not any(line.startswith((b"cookie", b"authorization")) for line in lines)
+
+    asyncio.run(go())
+
+
+@pytest.mark.parametrize("is_asked", [True, False])
+def test_who_asks_is_told_what_passed_in_the_replica_and_outside(
+    tmp_path: Path, *, is_asked: bool
+) -> None:
+    async def answer(body: bytes) -> bytes:
+        return ok(body, server_timing=TIMING.value().decode())
+
+    async def go() -> None:
+        async with replica(tmp_path / "s", answer) as address:
+            caller = Caller(headers=(ASK,) if is_asked else ())
+            gateway = Gateway(Table(Destination("acme", 7, (address,))))
+            await caller.call(gateway)
+            gateway.close()
+        told = [value for name, value in caller.sent[0]["headers"] if name == b"server-timing"]
+        assert len(told) == is_asked
+        for value in told:
+            timing = Timing.parsed(value)
+            assert timing is not None
+            assert timing.gateway_ms is not None
+            assert replace(timing, gateway_ms=None) == TIMING
+
+    asyncio.run(go())
+
+
+def test_what_a_replica_invents_is_not_passed_on(tmp_path: Path) -> None:
+    async def answer(body: bytes) -> bytes:
+        return ok(body, server_timing="queue;dur=evil")
+
+    async def go() -> None:
+        async with replica(tmp_path / "s", answer) as address:
+            caller = Caller(headers=(ASK,))
+            gateway = Gateway(Table(Destination("acme", 7, (address,))))
+            await caller.call(gateway)
+            gateway.close()
+        assert b"server-timing" not in dict(caller.sent[0]["headers"])
+
+    asyncio.run(go())
+
+
+def test_a_failure_of_the_gateway_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    async def go() -> None:
+        await Caller().call(Gateway(Table(Destination("acme", 7, ()))))
+
+    asyncio.run(go())
+    [line] = [record for record in caplog.records if record.getMessage() == "request_failed"]
+    assert vars(line)["code"] == "not_ready"

@@ -14,6 +14,7 @@ from hookline.core.errors import (
     ModelLoadFailed,
     UnsupportedMediaType,
 )
+from hookline.runtime import logs
 from hookline.runtime.pipeline import Answer, Item, Outcome, Pipeline
 from hookline.runtime.spec import PipelineSpec
 from tests import onnx_models
@@ -379,3 +380,45 @@ def test_traced_hooks_log_sizes_and_times(
     ]
     assert all(call["duration_ms"] >= 0 for call in calls)
     assert "secret" not in caplog.text
+
+
+def test_a_hooks_log_lines_name_the_request(
+    model_path: Path, write_bundle: WriteBundle, caplog: pytest.LogCaptureFixture
+) -> None:
+    def note(record: logging.LogRecord) -> bool:
+        record.about = logs.request_id.get()
+        return True
+
+    code_dir = write_bundle(
+        """
+        import logging
+        log = logging.getLogger("hooks")
+
+        def preprocess(input, model):
+            log.warning("preprocess")
+            return [1.0, 2.0, 3.0]
+
+        def predict_batch(data, model):
+            log.warning("predict")
+            return data
+
+        def postprocess(output, raw_input):
+            log.warning("postprocess")
+            return "x"
+        """
+    )
+    pipeline = load(model_path, code_dir)
+    caplog.handler.addFilter(note)
+    for ids in (("r1", "r2"), ("r3",)):
+        pipeline.run([Item(b"", "text/plain", request_id=id_) for id_ in ids])
+    seen = [(record.getMessage(), record.about) for record in caplog.records]  # type: ignore[attr-defined]  # noted above
+    assert seen == [
+        ("preprocess", "r1"),
+        ("preprocess", "r2"),
+        ("predict", ""),
+        ("postprocess", "r1"),
+        ("postprocess", "r2"),
+        ("preprocess", "r3"),
+        ("predict", "r3"),
+        ("postprocess", "r3"),
+    ]

@@ -8,6 +8,7 @@ import gc
 import json
 import logging
 import threading
+import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -16,9 +17,12 @@ import pytest
 
 from hookline.core.errors import HookFailed, InvalidInput
 from hookline.core.secrets import digest
+from hookline.core.timing import Timing
+from hookline.runtime import logs
 from hookline.runtime.batcher import Batcher
 from hookline.runtime.connection import Connection
-from hookline.runtime.items import Answer, Item, Outcome
+from hookline.runtime.exchange import Exchange
+from hookline.runtime.items import Answer, Item, Laps, Outcome, Outcomes
 from hookline.runtime.lane import Lane
 from hookline.runtime.pace import Pace
 from hookline.runtime.server import Application
@@ -42,7 +46,9 @@ class Pipeline:
     def run(self, items: Sequence[Item]) -> list[Outcome]:
         self.seen += items
         self._begun.set()
-        return [self._outcome(item) for item in items]
+        now_s = time.monotonic()
+        laps = Laps(len(items), now_s, now_s + 0.001, now_s + 0.003, now_s + 0.006)
+        return Outcomes([self._outcome(item) for item in items], laps)
 
     def _outcome(self, item: Item) -> Outcome:
         if item.body == b"wait":
@@ -158,7 +164,7 @@ def test_a_prediction_gets_the_answer_as_is(pipeline: Pipeline, path: str) -> No
     assert (answer.status_code, answer.content) == (200, b"HELLO")
     assert answer.headers["content-type"] == "text/x-loud"
     assert answer.headers["x-request-id"] == "abc-1"
-    assert pipeline.seen == [Item(b"hello", "text/x-quiet")]
+    assert pipeline.seen == [Item(b"hello", "text/x-quiet", request_id="abc-1")]
 
 
 def test_a_body_without_a_type_is_octets(pipeline: Pipeline) -> None:
@@ -492,3 +498,62 @@ def test_metrics_take_the_token_that_predictions_take(pipeline: Pipeline) -> Non
     answer = ask(pipeline, "GET", "/metrics", settings=settings, headers=headers)
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+
+
+# --- timing --------------------------------------------------------------------------------
+
+ASKED = {"X-Request-Timing": "1"}
+
+
+@pytest.mark.parametrize("body", [b"good", b"unfit"])
+def test_a_caller_who_asks_is_told_where_the_time_went(pipeline: Pipeline, body: bytes) -> None:
+    answer = ask(pipeline, "POST", "/predict", content=body, headers=ASKED)
+    timing = Timing.parsed(answer.headers["server-timing"].encode())
+    assert timing is not None
+    assert 0 <= timing.queue_ms < 10_000
+    stages = (timing.preprocess_ms, timing.predict_ms, timing.postprocess_ms)
+    assert (*stages, timing.batch_items) == (1.0, 2.0, 3.0, 1)
+
+
+@pytest.mark.parametrize("headers", [{}, {"X-Request-Timing": "0"}])
+def test_who_does_not_ask_is_not_told(pipeline: Pipeline, headers: dict[str, str]) -> None:
+    answer = ask(pipeline, "POST", "/predict", content=b"good", headers=headers)
+    assert answer.content == b"GOOD"
+    assert "server-timing" not in answer.headers
+
+
+def test_at_the_level_debug_every_answer_is_logged(
+    pipeline: Pipeline, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.handler.addFilter(noting_the_request)
+    with caplog.at_level(logging.DEBUG, "hookline.runtime.server"):
+        ask(pipeline, "POST", "/predict", content=b"a", headers={"X-Request-Id": "r-1"})
+        ask(pipeline, "POST", "/predict", content=b"unfit", headers={"X-Request-Id": "r-2"})
+    done = [vars(record) for record in caplog.records if record.getMessage() == "request_done"]
+    assert [(one["about"], one["status"]) for one in done] == [("r-1", 200), ("r-2", 422)]
+    assert done[0]["predict_ms"] == 2.0
+
+
+def noting_the_request(record: logging.LogRecord) -> bool:
+    record.about = logs.request_id.get()
+    return True
+
+
+def test_a_line_after_a_failure_is_not_about_its_request() -> None:
+    seen: list[str] = []
+
+    class Watched(Application):
+        def admit(self, exchange: Exchange) -> None:
+            seen.append(logs.request_id.get())
+            super().admit(exchange)
+
+    async def scenario() -> None:
+        async with (
+            listening(Watched(ServerSpec())) as url,
+            httpx2.AsyncClient(base_url=url, verify=False) as client,
+        ):
+            for _ in range(2):  # on one connection, whose callbacks share a context
+                await client.post("/predict", content=b"a", headers={"X-Request-Id": "r-1"})
+
+    asyncio.run(scenario())
+    assert seen == ["", ""]

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import time
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+from hookline.core import timing
 from hookline.core.errors import (
     HooklineError,
     MethodNotAllowed,
@@ -18,6 +20,7 @@ from hookline.core.errors import (
     TooManyRequests,
     Unauthenticated,
 )
+from hookline.core.timing import Timing
 from hookline.core.topology import GATEWAY_ROUTES
 from hookline.gateway.budget import Budget
 from hookline.gateway.load import Lane, Meter
@@ -47,7 +50,7 @@ _PATHS = [
     re.compile("/".join(_PARTS.get(part, part) for part in route.path.split("/")))
     for route in GATEWAY_ROUTES
 ]
-_FORWARDED = frozenset({b"content-type", b"accept", b"x-request-timeout-ms"})
+_FORWARDED = frozenset({b"content-type", b"accept", b"priority", b"x-request-timeout-ms"})
 _RETURNED = frozenset({b"content-type", b"retry-after"})
 _SERVER_FAULT = 500
 _LOOK_S = 0.1  # between looks for the replica that a held request waits for
@@ -128,6 +131,7 @@ class Gateway:
     ) -> None:
         """Answer one predict call. The token is in the header unless the path carried it."""
         token = token or bearer(scope)
+        began_s = time.monotonic()
         try:
             destination = await self._admit(token, stream_id)
             with self._budget.hold() as held:
@@ -138,10 +142,17 @@ class Gateway:
             log.info("client_gone")
             return
         except HooklineError as error:
+            if error.status >= _SERVER_FAULT:
+                extra = {"code": error.code, "what": error.what, "why": error.why}
+                log.warning("request_failed", extra=extra)
             await respond_problem(send, error, request)
             return
+        spent = _spent(response, 1000 * (time.monotonic() - began_s))
         returned = [pair for pair in response.headers if pair[0] in _RETURNED]
         named = [*returned, (b"x-request-id", request.encode())]
+        if spent and timing.ASK in scope["headers"]:
+            named.append((timing.NAME, spent.value()))
+        log.debug("request_done", extra={"status": response.status, "timing": spent})
         await respond(send, response.status, named, response.body)
 
     def close(self) -> None:
@@ -268,7 +279,14 @@ def _no_replica(destination: Destination) -> NotReady:
 
 def _forwarded(scope: Scope, request: str) -> Headers:
     kept = [(name, value) for name, value in scope["headers"] if name in _FORWARDED]
-    return [*kept, (b"x-request-id", request.encode())]
+    return [*kept, (b"x-request-id", request.encode()), timing.ASK]
+
+
+def _spent(response: Response, total_ms: float) -> Timing | None:
+    """Where the time went. User code runs in the replica, so what it tells may be anything."""
+    told = next((value for name, value in response.headers if name == timing.NAME), b"")
+    found = Timing.parsed(told)
+    return found and replace(found, gateway_ms=max(0.0, total_ms - found.replica_ms))
 
 
 async def _unless_gone(call: Coroutine[Any, Any, T], receive: Receive) -> T:

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mutabl
 from typing import Any
 
 from hookline.core.errors import DeadlineExceeded, HooklineError, TooLarge, problem
+from hookline.runtime import logs
 
 log = logging.getLogger(__name__)
 
@@ -96,16 +97,17 @@ async def until_gone(receive: Receive) -> None:
 
 async def at_the_edge(answer: Awaitable[None], send: Send, request: str) -> None:
     """Await `answer`; what it raises becomes a problem, or a line where nobody waits for one."""
-    try:
-        await answer
-    except ClientGone:
-        log.info("client_gone", extra={"request_id": request})
-    except HooklineError as error:
-        await respond_problem(send, error, request)
-    except Exception:  # the edge around a request
-        log.exception("request_failed", extra={"request_id": request})
-        unknown = HooklineError("Internal error.", hint="Ask for help with the request_id.")
-        await respond_problem(send, unknown, request)
+    with logs.about(request):
+        try:
+            await answer
+        except ClientGone:
+            log.info("client_gone")
+        except HooklineError as error:
+            await respond_problem(send, error, request)
+        except Exception:  # the edge around a request
+            log.exception("request_failed")
+            unknown = HooklineError("Internal error.", hint="Ask for help with the request_id.")
+            await respond_problem(send, unknown, request)
 
 
 def _too_large(limit_bytes: int) -> TooLarge:

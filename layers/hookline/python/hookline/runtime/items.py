@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from hookline.core.errors import HooklineError
+from hookline.core.timing import Timing
 
 
 class Item(msgspec.Struct, frozen=True):
@@ -13,6 +14,7 @@ class Item(msgspec.Struct, frozen=True):
     body: bytes
     mime_type: str
     name: str = ""
+    request_id: str = ""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -37,6 +39,16 @@ class Laps:
         self.preprocess_s = preprocessed_s - began_s
         self.predict_s = predicted_s - preprocessed_s
         self.postprocess_s = ended_s - predicted_s
+
+    def timing(self, arrived_s: float) -> Timing:
+        """Of a request in this batch that had come whole at `arrived_s` of the monotonic clock."""
+        return Timing(
+            1000 * (self.began_s - arrived_s),
+            1000 * self.preprocess_s,
+            1000 * self.predict_s,
+            1000 * self.postprocess_s,
+            self.items,
+        )
 
 
 class Outcomes(list[Outcome]):

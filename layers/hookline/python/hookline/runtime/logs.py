@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import io
 import json
 import logging
 import os
+from collections.abc import Iterator
 from contextvars import ContextVar
 from datetime import UTC, datetime
 
@@ -17,6 +19,16 @@ request_id: ContextVar[str] = ContextVar("request_id", default="")
 _STDERR = 2
 _OUT_OF_REACH = 100  # a hook that closes every low descriptor must not redirect our lines
 _OF_EVERY_RECORD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+@contextlib.contextmanager
+def about(request: str) -> Iterator[None]:
+    """What is logged in the block is about the request of that id."""
+    token = request_id.set(request)
+    try:
+        yield
+    finally:
+        request_id.reset(token)
 
 
 class JsonLines(logging.Formatter):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, wraps
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from hookline.core.errors import HookFailed, HooklineError, InvalidInput, InvalidOutput
+from hookline.runtime import logs
 from hookline.runtime.formatters import as_vector, formatter_for
 from hookline.runtime.guard import Guard
 from hookline.runtime.hooks import Hooks
@@ -79,6 +80,12 @@ class Pipeline:
 
     def run(self, items: Sequence[Item]) -> Outcomes:
         """One outcome per item, in order. Never raises for an item's or a hook's fault."""
+        if len(items) == 1 and not self.is_canned:
+            with logs.about(items[0].request_id):
+                return self._run(items)
+        return self._run(items)
+
+    def _run(self, items: Sequence[Item]) -> Outcomes:
         attempt, stages = self._guard.attempt, self._stages
         began_s = monotonic()
         results = [attempt("preprocess", stages.preprocess, item) for item in items]
@@ -134,14 +141,27 @@ def _stages(spec: PipelineSpec, hooks: Hooks, model: Any, guard: Guard) -> Stage
     watched = traced if spec.trace_hooks else _unwatched
     return Stages(
         preprocess=_preprocess(
-            watched("preprocess", preprocess),
+            watched("preprocess", _logged(preprocess) if hooks.preprocess else preprocess),
             shaped_by,
             fits=own if predicts_itself else None,
             is_hook=hooks.preprocess is not None,
         ),
         predict=_predict(hooks, model, guard, watched),
-        postprocess=_postprocess(watched("postprocess", formatted)),
+        postprocess=_postprocess(
+            watched("postprocess", _logged(formatted, at=1) if hooks.postprocess else formatted)
+        ),
     )
+
+
+def _logged(hook: Callable[..., Any], at: int = 0) -> Callable[..., Any]:
+    """`hook`, whose log lines name the request of the Item that is its argument `at`."""
+
+    @wraps(hook)
+    def call(*args: Any) -> Any:
+        with logs.about(args[at].request_id):
+            return hook(*args)
+
+    return call
 
 
 def _unwatched(_: str, hook: Callable[..., Any]) -> Callable[..., Any]:

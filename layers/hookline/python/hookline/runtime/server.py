@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 import httptools
 
-from hookline.core import exposition
+from hookline.core import exposition, timing
 from hookline.core.errors import (
     BadRequest,
     HooklineError,
@@ -72,6 +72,7 @@ class Application:
         self.limits = limits or Limits(
             body_bytes=spec.max_body_bytes, request_s=spec.request_timeout_s
         )
+        self._tells_all = log.isEnabledFor(logging.DEBUG)
         self.connections: set[Connection] = set()
         self._is_empty = asyncio.Event()
         self.is_draining = False
@@ -142,8 +143,8 @@ class Application:
         except HooklineError as error:
             self.refuse(exchange, error)
         except Exception:
-            logs.request_id.set(exchange.request_id.decode())
-            log.exception("request_broken")
+            with logs.about(exchange.request_id.decode()):
+                log.exception("request_broken")
             self._tell_problem(exchange, HooklineError("internal error"), [])
 
     def refuse(self, exchange: Exchange, error: HooklineError) -> None:
@@ -153,8 +154,8 @@ class Application:
             headers, error = [error.header], error.error
         if error.status >= _SERVER_ERROR:
             extra = {"code": error.code, "what": error.what, "trace": error.trace}
-            logs.request_id.set(exchange.request_id.decode())
-            log.warning("request_failed", extra=extra)
+            with logs.about(exchange.request_id.decode()):
+                log.warning("request_failed", extra=extra)
         self._tell_problem(exchange, error, headers)
 
     def expire(self, exchange: Exchange) -> None:
@@ -211,7 +212,12 @@ class Application:
             raise NotReady("This replica is loading its model.", hint="Retry after a moment.")
         headers = exchange.headers
         mime_type = headers.get(b"content-type")
-        item = Item(exchange.body, mime_type.decode("latin-1") if mime_type else _OCTETS)
+        item = Item(
+            exchange.body,
+            mime_type.decode("latin-1") if mime_type else _OCTETS,
+            "",
+            exchange.request_id.decode(),
+        )
         priority = headers.get(b"priority")
         exchange.ticket = self._batcher.submit(
             item,
@@ -231,7 +237,11 @@ class Application:
             except InvalidOutput as error:
                 self.refuse(exchange, error)
                 return
+        if timing.ASK[0] in exchange.headers:
+            line += b"".join(b"%b: %b\r\n" % header for header in _timing(exchange))
         self._meters.answered(200)
+        if self._tells_all:
+            self._tell_log(exchange, 200)
         exchange.connection.send(exchange, line, outcome.body)
 
     def _type_line(self, answer: Answer) -> bytes:
@@ -247,8 +257,42 @@ class Application:
 
     def _tell_problem(self, exchange: Exchange, error: HooklineError, more: list[Header]) -> None:
         self._meters.answered(error.status)
+        if self._tells_all:
+            self._tell_log(exchange, error.status)
         headers, body = answers.problem_of(error, exchange.request_id)
-        exchange.connection.respond(exchange, error.status, [*headers, *more], body)
+        all_headers = [*headers, *more, *_timing(exchange)]
+        exchange.connection.respond(exchange, error.status, all_headers, body)
+
+    def _tell_log(self, exchange: Exchange, status: int) -> None:
+        """At the level DEBUG: every answer."""
+        with logs.about(exchange.request_id.decode()):
+            log.debug("request_done", extra={"status": status, **_spent(exchange)})
+
+
+def _timing(exchange: Exchange) -> list[Header]:
+    """The header for a caller who wants to know where the time went, once it is known."""
+    ticket = exchange.ticket
+    if (
+        ticket is None
+        or ticket.laps is None
+        or exchange.headers.get(timing.ASK[0]) != timing.ASK[1]
+    ):
+        return []
+    return [(timing.NAME, ticket.laps.timing(ticket.arrived_s).value())]
+
+
+def _spent(exchange: Exchange) -> dict[str, float]:
+    ticket = exchange.ticket
+    if ticket is None or ticket.laps is None:
+        return {}
+    spent = ticket.laps.timing(ticket.arrived_s)
+    return {
+        "queue_ms": round(spent.queue_ms, 3),
+        "preprocess_ms": round(spent.preprocess_ms, 3),
+        "predict_ms": round(spent.predict_ms, 3),
+        "postprocess_ms": round(spent.postprocess_ms, 3),
+        "batch_items": spent.batch_items,
+    }
 
 
 def _path(url: bytes) -> str:
