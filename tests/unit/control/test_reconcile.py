@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import pytest
@@ -311,6 +312,21 @@ def test_a_new_job_starts_the_workers(plane: Plane, fleet: FakeFleet) -> None:
     plane.handler("reconcile")(message(**body), None)
 
     assert (PLATFORM, WORKERS) in fleet.groups
+
+
+def test_without_workers_of_its_own_it_asks_no_queue_for_work(plane: Plane) -> None:
+    asked: list[str] = []
+
+    class Watched:
+        def __getattr__(self, name: str) -> Any:
+            asked.append(name)
+            return getattr(plane.ports.queue, name)
+
+    ports = replace(plane.ports, queue=Watched())
+    reconcile.build(ports, workers=0)(message(), None)
+    assert asked == []
+    reconcile.build(ports, workers=1)(message(), None)
+    assert asked == ["depth", "depth"]
 
 
 def test_a_message_about_a_stream_that_is_not_there_is_done(plane: Plane) -> None:

@@ -49,7 +49,10 @@ Fleet = dict[tuple[str, str], list[Process]]
 
 
 def build(ports: Ports, workers: int = 2) -> Handler:
-    """The handler of reconcile messages and of the schedule. `workers`: batch workers to run."""
+    """The handler of reconcile messages and of the schedule.
+
+    `workers`: batch workers to run; 0 where something else runs them.
+    """
 
     def handle(event: dict[str, Any], _context: object) -> dict[str, Any]:
         if "Records" not in event:
@@ -102,7 +105,8 @@ def everything(ports: Ports, workers: int) -> None:
     outbox.sweep(ports)
     known = [known for tenant in every(ports, Tenant, PLATFORM) for known in _known(ports, tenant)]
     fleet = _by_group(ports.fleet.observe())
-    the_workers(ports, workers, fleet.get((PLATFORM, WORKERS), []))
+    if workers:
+        the_workers(ports, workers, fleet.get((PLATFORM, WORKERS), []))
     failures: list[HooklineError] = []
     for one in known:
         try:
