@@ -138,7 +138,8 @@ def _linked(grants: Sequence[Grant], resources: Resources) -> Iterator[iam.Polic
         return
     arns = [_bucket_arn(resources.bucket, name) for name in resources.linked_buckets]
     yield iam.PolicyStatement(actions=["s3:ListBucket"], resources=arns)
-    yield iam.PolicyStatement(actions=["s3:GetObject"], resources=[f"{arn}/*" for arn in arns])
+    if any("read" in grant.verbs for grant in grants):
+        yield iam.PolicyStatement(actions=["s3:GetObject"], resources=[f"{arn}/*" for arn in arns])
 
 
 def _bucket_arn(near: s3.IBucket, name: str) -> str:

@@ -29,7 +29,7 @@ def _stars(grants: Sequence[Grant], resources: Resources) -> Iterator[tuple[str,
     for grant in grants:
         if grant.port == "blobs" and grant.verbs - {"list"}:
             yield _AREA, f"{bucket}/{resources.tenant}/{grant.place}/*"
-        elif grant.port == "linked":
+        elif grant.port == "linked" and "read" in grant.verbs:
             for name in resources.linked_buckets:
                 yield _LINKED, f"arn:<AWS::Partition>:s3:::{name}/*"
         elif grant.port == "fleet":

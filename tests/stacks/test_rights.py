@@ -220,3 +220,11 @@ def test_only_the_tenant_that_may_link_to_a_bucket_reads_it(templates: Templates
         "s3:GetObject",
         "s3:ListBucket",
     }
+
+
+def test_the_sweep_lists_files_and_reads_none(templates: Templates) -> None:
+    rights = templates["Tenant-acme"].rights_of("SweepRole")
+    assert [one.actions for one in rights if one.actions[0].startswith("s3:")] == [
+        ["s3:ListBucket"],  # below the tenant's volumes
+        ["s3:ListBucket"],  # of the linked buckets
+    ]

@@ -8,6 +8,7 @@ from typing import Any
 
 from hookline.adapters.embedded.wiring import BUCKET
 from hookline.core.records import Job
+from hookline.core.topology import DROPS
 from tests.unit.control.events import Plane
 
 
@@ -38,3 +39,20 @@ def files(plane: Plane, job: Job) -> list[dict[str, Any]]:
     """What a job of a trigger is limited to."""
     with plane.ports.blobs.open(job.only) as blob:
         return [json.loads(line) for line in blob]
+
+
+def sweep(plane: Plane) -> list[str]:
+    """Call the sweep once; the messages that it sent, taken off their queue."""
+    plane.handler("sweep")({"detail-type": "Scheduled Event"}, None)
+    return told(plane)
+
+
+def told(plane: Plane) -> list[str]:
+    """What waits for the drop function, taken."""
+    return [json.dumps(body) for body in plane.take(DROPS)]
+
+
+def names_told(bodies: Sequence[str]) -> list[str]:
+    """The last part of each key, in order."""
+    keys = [json.loads(body)["detail"]["object"]["key"] for body in bodies]
+    return sorted(key.rpartition("/")[2] for key in keys)

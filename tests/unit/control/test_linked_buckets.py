@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
+from hookline.control.sweep import SETTLE_S
 from hookline.control.users import bootstrap
+from hookline.core.records import volume_prefix
 from hookline.core.topology import DROPS
 from tests.contract.adapters import require_moto
 from tests.fakes import FakeClock
 from tests.unit.control.content import filled_volume, imported
-from tests.unit.control.dropping import created, deliver, files, jobs
+from tests.unit.control.dropping import created, deliver, files, jobs, names_told, sweep
 from tests.unit.control.events import USER, Plane
 
 PHOTOS = "photos"
@@ -172,3 +175,53 @@ def test_objects_of_a_deleted_volume_stay(plane: Plane) -> None:
 
     assert plane("DELETE", "/v1/volumes/1").status == 204
     assert plane.ports.linked(f"s3://{PHOTOS}/in").stat("a.png") is not None
+
+
+@pytest.mark.parametrize("link", ["", f"s3://{PHOTOS}", f"s3://{PHOTOS}/in put"])
+def test_an_object_of_which_no_event_came_is_found_by_the_sweep(
+    plane: Plane, clock: FakeClock, link: str
+) -> None:
+    name = "sub/ä 1+%.png"
+    imported(plane)
+    volume = plane.made("/v1/volumes", {"name": "v", "link": link})
+    plane.made(f"/v1/volumes/{volume['id']}/triggers", {"model_id": 1})
+    if link:
+        put(f"{link.removeprefix(f's3://{PHOTOS}')}/{name}".removeprefix("/"))
+    else:
+        plane.ports.blobs.put(volume_prefix("a", volume["id"]) + name, b"12")
+    clock.now = time.time() + SETTLE_S + 1
+
+    assert deliver(plane, sweep(plane)) == []
+
+    assert [(f["name"], f["size"]) for f in files(plane, jobs(plane)[0])] == [(name, 2)]
+    assert sweep(plane) == []
+
+
+def test_what_is_no_file_that_hookline_can_keep_is_told_of_once(
+    plane: Plane, clock: FakeClock
+) -> None:
+    watched(plane, f"s3://{PHOTOS}/in")
+    for key in ("in/b//c.png", "in/folder/"):
+        put(key)
+    clock.now = time.time() + SETTLE_S + 1
+
+    assert deliver(plane, sweep(plane)) == []
+
+    [drop] = plane.shown("/v1/volumes/1/drops")["items"]
+    assert (drop["name"], drop["job_id"]) == ("b//c.png", None)
+    assert sweep(plane) == []
+    assert jobs(plane) == []
+
+
+def test_a_linked_bucket_that_was_closed_keeps_no_other_waiting(
+    plane: Plane, clock: FakeClock
+) -> None:
+    from tests.unit.adapters.aws.world import shared_clients  # noqa: PLC0415
+
+    watched(plane, f"s3://{PHOTOS}/in")
+    shared_clients().s3.delete_bucket(Bucket=PHOTOS)
+    uploads = filled_volume(plane, ["a.png"])
+    plane.made(f"/v1/volumes/{uploads}/triggers", {"model_id": 1})
+    clock.now = time.time() + SETTLE_S + 1
+
+    assert names_told(sweep(plane)) == ["a.png"]

@@ -15,7 +15,6 @@ from hookline.local.bridge import (
     failed_ids,
     handlers,
     http_event,
-    object_created,
     sqs_event,
 )
 
@@ -91,13 +90,6 @@ def test_leases_become_an_sqs_event() -> None:
 )
 def test_only_the_messages_named_have_failed(answer: object, failed: set[str]) -> None:
     assert failed_ids(answer) == failed
-
-
-def test_a_file_that_landed_becomes_an_object_created_event() -> None:
-    event = json.loads(object_created("mine", "acme/volumes/1/a b.png", 3, "e1"))
-    assert event["detail-type"] == "Object Created"
-    assert event["detail"]["bucket"] == {"name": "mine"}
-    assert event["detail"]["object"] == {"key": "acme/volumes/1/a b.png", "size": 3, "etag": "e1"}
 
 
 def test_every_function_of_the_topology_can_be_built(ports: Ports) -> None:

@@ -11,7 +11,7 @@ import pytest
 from hookline.core.ports import Ports
 from hookline.core.records import Serving, Tenant, Trigger, Volume
 from hookline.core.topology import DROPS
-from hookline.local.watch import Watcher, is_being_written
+from hookline.local.watch import Watcher, is_being_written, is_whole, landed_at
 from hookline.staging.volumes import local_path
 
 
@@ -139,3 +139,27 @@ def test_a_closed_file_is_not_being_written(folder: Path) -> None:
     with path.open("ab"):
         assert is_being_written(path)
     assert not is_being_written(path)
+
+
+@pytest.mark.parametrize("ahead_s", [-86400, 86400])
+def test_a_file_landed_when_it_changed_or_when_it_says_if_that_is_earlier(
+    ports: Ports, folder: Path, ahead_s: int
+) -> None:
+    path = folder / "a.png"
+    path.write_bytes(b"x")
+    now = path.stat().st_mtime
+    os.utime(path, (now + ahead_s, now + ahead_s))
+    blobs = ports.linked(folder.as_uri())
+    [info] = blobs.list("").items
+    said = landed_at(blobs, info)
+    assert said == pytest.approx(now + min(ahead_s, 0), abs=60)
+    path.unlink()
+    assert landed_at(blobs, info) == 0
+
+
+def test_a_file_is_whole_once_nobody_writes_it(ports: Ports, folder: Path) -> None:
+    blobs = ports.linked(folder.as_uri())
+    with (folder / "a b.png").open("wb"):
+        [info] = blobs.list("").items
+        assert not is_whole(blobs, info)
+    assert is_whole(blobs, info)

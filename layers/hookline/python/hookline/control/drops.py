@@ -16,6 +16,7 @@ from hashlib import sha256
 from typing import Any
 
 from hookline.control import outbox
+from hookline.control.landings import created
 from hookline.control.listing import every
 from hookline.control.outbox import Outgoing
 from hookline.control.transactions import Write, commit, next_number
@@ -53,7 +54,7 @@ def _take(ports: Ports, records: Sequence[dict[str, Any]]) -> set[str]:
     for record in records:
         message_id = record["messageId"]
         try:
-            for tenant, trigger_id, name in table.landed(*_created(record["body"])):
+            for tenant, trigger_id, name in table.landed(*created(record["body"])):
                 names[tenant, trigger_id][name].add(message_id)
         except Exception:  # the edge around a message
             log.exception("drop_failed", extra={"message_id": message_id})
@@ -65,18 +66,6 @@ def _take(ports: Ports, records: Sequence[dict[str, Any]]) -> set[str]:
             log.exception("drop_failed", extra={"tenant": tenant, "trigger_id": trigger_id})
             failed.update(*found.values())
     return failed
-
-
-def _created(body: str) -> tuple[str, str]:
-    """Bucket and key of what was created; no key for an event about something else.
-
-    Keys are as they are: S3 encodes them in its own notifications, not in EventBridge's events.
-    """
-    event = json.loads(body)
-    if event.get("detail-type") != "Object Created":
-        return "", ""
-    detail = event["detail"]
-    return str(detail["bucket"]["name"]), str(detail["object"]["key"])
 
 
 class Triggers:

@@ -52,7 +52,7 @@ class Grant:
       abort (what is written piece by piece), delete
     - queue: its name; send, receive, depth
     - fleet: nowhere; ensure, observe, remove, logs, find (the group of the process that asks)
-    - linked: the volumes of others; read
+    - linked: the volumes of others; read (which lists as well), list
     """
 
     port: str
@@ -279,6 +279,19 @@ FUNCTIONS: tuple[Function, ...] = (
             "linked: read",
             "queue plan: send",
             "queue reconcile: send",
+        ),
+    ),
+    Function(
+        "sweep",
+        "hookline.control.sweep:build",
+        every_s=240,  # with what an event may take, a file is found within five minutes
+        timeout_s=180,
+        grants=_grants(
+            "catalog own: get query put",
+            "catalog platform: query",
+            "blobs volumes: list",
+            "linked: list",
+            "queue drops: send",
         ),
     ),
     Function(

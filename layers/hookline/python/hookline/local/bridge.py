@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import importlib
-import json
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -184,20 +183,6 @@ def failed_ids(answer: object) -> set[str]:
     """The messages that a function could not handle (ReportBatchItemFailures)."""
     failures = answer.get("batchItemFailures", []) if isinstance(answer, dict) else []
     return {failure["itemIdentifier"] for failure in failures}
-
-
-def object_created(bucket: str, key: str, size_bytes: int, etag: str) -> bytes:
-    """An S3 "Object Created" event as EventBridge puts it on a queue."""
-    event = {
-        "version": "0",
-        "source": "aws.s3",
-        "detail-type": "Object Created",
-        "detail": {
-            "bucket": {"name": bucket},
-            "object": {"key": key, "size": size_bytes, "etag": etag},
-        },
-    }
-    return json.dumps(event).encode()
 
 
 def scheduled() -> Event:

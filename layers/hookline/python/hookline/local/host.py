@@ -9,6 +9,7 @@ import socket
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import uvicorn
 
@@ -32,7 +33,7 @@ from hookline.local.bridge import Routes, handlers
 from hookline.local.control_routes import ControlRoutes
 from hookline.local.orders import Command
 from hookline.local.pollers import Poller, pollers
-from hookline.local.watch import Watcher
+from hookline.local.watch import Watcher, is_whole, landed_at
 from hookline.runtime.logs import configure
 from hookline.runtime.protocol import BoundedProtocol
 
@@ -110,7 +111,11 @@ def _fleet(config: Config) -> ProcessFleet:
 
 def _app(config: Config, ports: Ports, fleet: ProcessFleet, on_ready: Callable[[], None]) -> App:
     workers = config.workers or os.cpu_count() or 1
-    functions = handlers(ports, {"reconcile": {"workers": workers}})
+    options: dict[str, dict[str, Any]] = {
+        "reconcile": {"workers": workers},
+        "sweep": {"landed_at": landed_at, "is_whole": is_whole},
+    }
+    functions = handlers(ports, options)
     background = Background(pollers(functions, ports.queue), Watcher(ports), fleet)
     executor = ThreadPoolExecutor(CONTROL_THREADS, "control")
     teller = Teller(ports.catalog, ports.queue, ports.clock)

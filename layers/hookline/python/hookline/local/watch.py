@@ -2,7 +2,8 @@
 
 Every finding becomes the event that S3 would send; the drop function decides what to do with it, so
 reporting a file twice is harmless. A file is reported once it is whole: its size and time stood
-still between two looks and no process has it open for writing.
+still between two looks and no process has it open for writing. The sweep finds again what was
+reported in vain, and asks here when a file landed and whether it is whole.
 """
 
 from __future__ import annotations
@@ -16,13 +17,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import quote
 
+from hookline.control.landings import event_of
 from hookline.core.errors import HooklineError
 from hookline.core.ports import MAX_PAGE, BlobInfo, Blobs, Page, Ports
 from hookline.core.records import PLATFORM, Record, Tenant, Trigger, Volume
 from hookline.core.topology import DROPS
-from hookline.local.bridge import object_created
 from hookline.staging.volumes import listing, local_path, pages, source
 
 log = logging.getLogger(__name__)
@@ -97,8 +97,7 @@ class Watcher:
             for name in names.keys() - present:
                 del names[name]
         ripe = [info for info in found if self._is_ripe(blobs, info, seen, since)]
-        own = self._ports.bucket
-        events = [object_created(own, _reported(volume, i.key), i.size_bytes, i.etag) for i in ripe]
+        events = [event_of(self._ports, volume, info) for info in ripe]
         if events:
             self._ports.queue.send(DROPS, events)
         for info in ripe:
@@ -121,6 +120,24 @@ class Watcher:
 
     def _query(self, kind: type[R], tenant: str, after: str) -> Page[R]:
         return self._ports.catalog.query(kind, tenant, after=after, limit=MAX_PAGE)
+
+
+def landed_at(blobs: Blobs, info: BlobInfo) -> float:
+    """When a file came, in UTC epoch seconds; 0 once it is gone.
+
+    The change time tells of files whose own time lies ahead, the other of those that were only
+    renamed or given other rights.
+    """
+    try:
+        changed_at = local_path(blobs.uri(info.key)).lstat().st_ctime
+    except OSError:
+        return 0.0
+    return min(changed_at, info.modified_at) + CLOCK_SLACK_S
+
+
+def is_whole(blobs: Blobs, info: BlobInfo) -> bool:
+    """Whether no process has the file open for writing."""
+    return not is_being_written(local_path(blobs.uri(info.key)))
 
 
 def is_being_written(path: Path) -> bool:
@@ -151,7 +168,3 @@ def _landed_after(path: Path, since: float) -> bool:
         return path.lstat().st_ctime >= since
     except OSError:
         return False
-
-
-def _reported(volume: Volume, key: str) -> str:
-    return f"{volume.link.rstrip('/')}/{quote(key)}" if volume.link else key
