@@ -12,10 +12,12 @@ import pytest
 
 from hookline.adapters.aws.tasks import end_of
 from hookline.batch import plan, shards
-from hookline.core.endings import EXIT_START_FAILED
+from hookline.core.endings import EXIT_START_FAILED, EXIT_TRY_AGAIN
 from hookline.core.records import Bundle, Job, Replica, Serving, Shard, Volume
 from hookline.core.topology import FINISH, SHARDS
+from tests.containers.throttling import throttled
 from tests.containers.world import TENANT, Account, Container, account
+from tests.ecs_agent import agent
 from tests.polling import until
 
 SLOW = """
@@ -133,6 +135,28 @@ def test_a_replica_of_nothing_ends_and_says_so(tenant: Account, group: str, word
 
     assert code == "not_found"
     assert words in message
+
+
+def test_a_replica_is_patient_with_an_aws_that_throttles(tenant: Account, echo: str) -> None:
+    del echo
+    with (
+        throttled(tenant.endpoint, refusals=5) as (endpoint, left),
+        tenant.container("stream", group="stream-1", AWS_ENDPOINT_URL=endpoint) as container,
+    ):
+        until(container.answers, 60)
+        assert container.said("start_delayed")
+    assert left == []
+
+
+def test_a_replica_that_aws_keeps_from_starting_asks_for_another_try(tenant: Account) -> None:
+    with (
+        agent({"not": "a task"}) as endpoint,
+        tenant.container(
+            "stream", group="stream-1", ECS_CONTAINER_METADATA_URI_V4=endpoint
+        ) as container,
+    ):
+        assert container.ended() == EXIT_TRY_AGAIN
+        assert [line["code"] for line in container.events] == ["unavailable"]
 
 
 # --- worker --------------------------------------------------------------------------------

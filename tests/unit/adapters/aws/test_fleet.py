@@ -10,7 +10,7 @@ import pytest
 from botocore.stub import Stubber
 
 from hookline.adapters.aws.fleet import EcsFleet
-from hookline.core.endings import EXIT_START_FAILED, REPLICA_FAILED, told
+from hookline.core.endings import EXIT_START_FAILED, EXIT_TRY_AGAIN, REPLICA_FAILED, told
 from hookline.core.errors import (
     Conflict,
     InvalidBundle,
@@ -305,6 +305,14 @@ def test_a_task_that_aws_ended_says_nothing_about_the_model(
     assert [process.state for process in fleet.observe()] == ["ready"]
 
 
+def test_a_process_that_aws_kept_from_starting_has_not_failed(ecs: FakeEcs) -> None:
+    fleet = running(ecs)
+    ecs.stop(only_task(ecs), "EssentialContainerExited", "exited", exit_code=EXIT_TRY_AGAIN)
+    logged(fleet, TOLD)
+
+    assert [process.state for process in fleet.observe()] == ["ready"]  # ECS has started another
+
+
 def test_a_deployment_that_ecs_gave_up_has_failed(ecs: FakeEcs) -> None:
     fleet = running(ecs)
     ecs.starts_tasks = False
@@ -320,10 +328,13 @@ def test_a_deployment_that_ecs_gave_up_has_failed(ecs: FakeEcs) -> None:
     assert process.failure.trace == "one\ntwo"
 
 
-def test_a_deployment_that_ecs_gave_up_tells_what_its_newest_task_told(ecs: FakeEcs) -> None:
+@pytest.mark.parametrize("exit_code", [EXIT_START_FAILED, EXIT_TRY_AGAIN])
+def test_a_deployment_that_ecs_gave_up_tells_what_its_newest_task_told(
+    ecs: FakeEcs, exit_code: int
+) -> None:
     fleet = running(ecs)
     ecs.starts_tasks = False
-    ecs.stop(only_task(ecs), "ServiceSchedulerInitiated", "given up", exit_code=EXIT_START_FAILED)
+    ecs.stop(only_task(ecs), "ServiceSchedulerInitiated", "given up", exit_code=exit_code)
     ecs.services[SERVICE]["deployments"] = [{"status": "PRIMARY", "rolloutState": "FAILED"}]
     logged(fleet, TOLD)
     [process] = fleet.observe()

@@ -9,8 +9,8 @@ from importlib import import_module
 
 from hookline.adapters.aws.settings import from_environment
 from hookline.adapters.aws.task import own_task
-from hookline.core.endings import EXIT_START_FAILED, REPLICA_FAILED, told
-from hookline.core.errors import HooklineError
+from hookline.core.endings import EXIT_START_FAILED, EXIT_TRY_AGAIN, REPLICA_FAILED, told
+from hookline.core.errors import HooklineError, Transient
 from hookline.runtime.logs import configure
 
 log = logging.getLogger(__name__)
@@ -33,7 +33,8 @@ def main(argv: Sequence[str]) -> int:
         status: int = import_module(f"hookline.container.{kind}").run(settings, own_task())
     except HooklineError as error:
         log.error(FAILED[kind], extra=told(error))  # noqa: TRY400 - it is a sentence already
-        return EXIT_START_FAILED
+        # ECS starts another task in any case. This one says whether that may help.
+        return EXIT_TRY_AGAIN if isinstance(error, Transient) else EXIT_START_FAILED
     return status
 
 

@@ -1,7 +1,7 @@
 """How a process tells whoever watches it why it could not start.
 
 It writes one line of JSON to its log, with `event`, `code`, `why` and `trace`, and ends with the
-status EXIT_START_FAILED.
+status EXIT_START_FAILED; or with EXIT_TRY_AGAIN, when nothing is wrong with what was to start.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from hookline.core.errors import HooklineError
 from hookline.core.ports import Failure
 
 EXIT_START_FAILED = 3
+EXIT_TRY_AGAIN = 75  # EX_TEMPFAIL of sysexits.h
 REPLICA_FAILED = "replica_failed"
 
 _MAX_LINE_CHARS = 64 * 1024  # a failure is stored in a record, which has its limits

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
 
-# Retries happen here and nowhere else. A function's timeout is 30 s: an answer must come before.
+# Retries happen here; only a replica that starts has more. A function's timeout is 30 s: an answer
+# must come before.
 _CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": 3},
     connect_timeout=2,

@@ -54,7 +54,7 @@ def last_own_end(service: ServiceTypeDef, tasks: list[TaskTypeDef]) -> TaskTypeD
     """The newest task that ended by itself, in the life of this service.
 
     ECS starts others in its place. Tasks that ECS ended, or could not start for want of an address
-    or an instance, say nothing about what ran in them.
+    or an instance, say nothing about what ran in them; nor do those that AWS kept from starting.
     """
     ended = [
         task
@@ -107,13 +107,19 @@ def _not_started(reason: str, last_lines: str) -> Failure:
 
 def _told(task: TaskTypeDef, last_lines: str) -> Failure | None:
     """What a process said of its own start; of others, such a line is the user's own print."""
-    statuses = {container.get("exitCode") for container in task.get("containers", [])}
-    return endings.read(last_lines) if endings.EXIT_START_FAILED in statuses else None
+    has_told = _statuses(task) & {endings.EXIT_START_FAILED, endings.EXIT_TRY_AGAIN}
+    return endings.read(last_lines) if has_told else None
 
 
 def _is_own_end(task: TaskTypeDef) -> bool:
+    if endings.EXIT_TRY_AGAIN in _statuses(task):
+        return False
     is_unhealthy = "health check" in task.get("stoppedReason", "")
     return task.get("stopCode") == "EssentialContainerExited" or is_unhealthy
+
+
+def _statuses(task: TaskTypeDef) -> set[int | None]:
+    return {container.get("exitCode") for container in task.get("containers", [])}
 
 
 def _address(task: TaskTypeDef) -> str:
