@@ -66,6 +66,7 @@ def run(
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setattr(manifest, "FIRST_SHARD_FILES", first_shard)
         cloud = Cloud(Path(folder), files, faults)
+        cloud.clean.submit()
         for action in actions:
             act(cloud, action)
             check_shards(cloud.clean.ports, cloud.clean.job())

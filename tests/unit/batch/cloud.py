@@ -7,23 +7,34 @@ from pathlib import Path
 
 from hookline.adapters.embedded import wiring
 from hookline.batch.worker import Worker
+from hookline.control import outbox
 from hookline.core.errors import HooklineError
 from hookline.core.records import Job
 from tests.fakes import FakeClock, FakeFleet
 from tests.invariants import check_shards
 from tests.unit.batch.faulty import Fault, Killed, Mode
-from tests.unit.batch.world import LEASE_S, World
+from tests.unit.batch.world import LEASE_S, TENANT, World
+from tests.unit.control.events import Plane
+
+WHO = {"tenant": TENANT, "user": "ada", "role": "admin"}
+KEY = "idempotency-key"
+CREATED = 201
 
 
 class Cloud:
-    """A planner, a finisher and two workers on faulty ports; who is killed is started again."""
+    """A control plane, a planner, a finisher and two workers on faulty ports.
+
+    Who is killed is started again.
+    """
 
     def __init__(self, home: Path, files: Mapping[str, bytes], faults: Mapping[int, Mode]) -> None:
         clock = FakeClock()
         self.clean = World(wiring.ports(home, fleet=FakeFleet(clock), clock=clock), clock)
-        self.clean.submit(files)
+        self.clean.volume(files)
+        self.clean.model()
         self.fault = Fault(faults, clock)
         self.world = World(self.fault.on(self.clean.ports), clock)
+        self.plane = Plane(self.world.ports)
         self.engines = [World(self.clean.ports, clock).engine for _ in range(2)]
         self.workers = [self._hired(n) for n in range(2)]
 
@@ -35,7 +46,19 @@ class Cloud:
                 return self.clean.job()
             if not moved:
                 self.clean.clock.advance(LEASE_S)
+                self._polled(self._sweep)
         raise AssertionError(f"The job hangs: {self.clean.job()!r}")
+
+    def asked(self, target: str, body: Mapping[str, object]) -> int:
+        """The id of the job that a client gets, who asks until there is an answer."""
+        for _ in range(5):
+            try:
+                answer = self.plane("POST", target, body, who=WHO, headers={KEY: target})
+            except Killed:
+                continue
+            if answer.status == CREATED:
+                return int(answer.body["id"])
+        raise AssertionError(f"No answer: {answer}")
 
     def close(self) -> None:
         for worker in self.workers:
@@ -59,6 +82,11 @@ class Cloud:
             self.workers[n].close()
             self.workers[n] = self._hired(n)
             return 1
+
+    def _sweep(self) -> int:
+        """As the reconciler does: what a host left behind is sent."""
+        outbox.sweep(self.world.ports)
+        return 0
 
     def _polled(self, deliver: Callable[[], int]) -> int:
         try:

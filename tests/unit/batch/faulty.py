@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal, Self
 
 from hookline.core.errors import Unavailable
 from hookline.core.ports import BlobWriter, Ports
@@ -24,7 +24,9 @@ MODES: tuple[Mode, ...] = (
 
 LATE_S = 61  # past every lease of a worker
 
-_ONCE = ("__enter__", "write", "__exit__")  # steps of one stream, which no client repeats
+_ONCE = frozenset(
+    ("__enter__", "write", "__exit__", "read", "readline", "__next__")
+)  # steps of one stream, which no client repeats
 
 
 class Killed(BaseException):
@@ -99,7 +101,12 @@ class _Faulty:
         method = getattr(self._port, name)
         if name == "writer":
             return self._writer
+        if name == "open":
+            return self._reader
         return lambda *args, **kwargs: self._fault.call(method, *args, **kwargs)
+
+    def _reader(self, key: str) -> _FaultyFile:
+        return _FaultyFile(self._fault.call(self._port.open, key), self._fault)
 
     @contextmanager
     def _writer(self, key: str) -> Iterator[BlobWriter]:
@@ -112,3 +119,29 @@ class _Faulty:
             blob.__exit__(type(error), error, error.__traceback__)
             raise
         self._fault.call(blob.__exit__, None, None, None)
+
+
+class _FaultyFile:
+    """An open blob: each piece and each line that is read is a call of its own."""
+
+    def __init__(self, file: BinaryIO, fault: Fault) -> None:
+        self._file, self._fault = file, fault
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> bytes:
+        line: bytes = self._fault.call(self._file.__next__)
+        return line
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._file, name)
+        if name not in ("read", "readline"):
+            return method
+        return lambda *args: self._fault.call(method, *args)
