@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -81,9 +82,11 @@ def acked_before_the_kill(home: Path, round_: int, seconds: float) -> list[tuple
     """Let a writer run for a while, kill it, and return what it had said was done."""
     with run(WRITER, home, round_) as writer:
         assert writer.stdout is not None
-        assert writer.stdout.readline() == "ready\n"
-        time.sleep(seconds)
-        writer.kill()
+        try:
+            assert writer.stdout.readline() == "ready\n"
+            time.sleep(seconds)
+        finally:
+            writer.kill()
         lines = writer.stdout.read().split("\n")[:-1]  # the last line may be cut
     return [(store, name) for store, name in map(str.split, lines)]
 
@@ -140,10 +143,13 @@ def test_what_was_acknowledged_survives_sigkill(home: Path) -> None:
 
 @pytest.mark.slow
 def test_writers_in_several_processes_lose_nothing(home: Path) -> None:
-    counters = [run(COUNTER, home, index, INCREMENTS) for index in range(PROCESSES)]
-    for counter in counters:
-        with counter:
-            assert counter.wait(100) == 0
+    with ExitStack() as stack:
+        counters = [
+            stack.enter_context(run(COUNTER, home, index, INCREMENTS)) for index in range(PROCESSES)
+        ]
+        for counter in counters:
+            stack.callback(counter.kill)
+        assert [counter.wait(100) for counter in counters] == [0] * PROCESSES
     catalog = wiring.process_ports(home).catalog
     expected = PROCESSES * INCREMENTS
 

@@ -1,0 +1,43 @@
+"""The tests themselves: one that fails must not make its neighbour fail."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+CONFTEST = "from tests.conftest import pytest_runtest_makereport\n"
+TESTS = """
+import gc, subprocess, sys
+
+def left_open():
+    file = open(__file__)
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    knot = [file, child]
+    knot.append(knot)
+    assert not knot
+
+def test_that_fails_and_leaves_things_open():
+    left_open()
+
+def test_that_collects_the_garbage():
+    gc.collect()
+"""
+
+
+def test_what_a_failed_test_left_open_fails_no_other(tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text(CONFTEST)
+    (tmp_path / "test_two.py").write_text(TESTS)
+    command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider"]
+    done = subprocess.run(
+        [*command, "--rootdir", str(tmp_path), "--override-ini", f"pythonpath={ROOT}", "."],
+        cwd=tmp_path,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+
+    assert re.search(r"1 failed, 1 passed in", done.stdout), done.stdout
