@@ -37,6 +37,7 @@ class FakeApi:
     volumes: dict[int, Json] = field(default_factory=dict)
     jobs: dict[int, Json] = field(default_factory=dict)
     triggers: dict[int, Json] = field(default_factory=dict)
+    watched: list[Json] = field(default_factory=list)
     drops: list[Json] = field(default_factory=list)
     users: dict[str, Json] = field(default_factory=dict)
     keys: dict[str, Json] = field(default_factory=dict)
@@ -191,6 +192,7 @@ class FakeApi:
     def create_trigger(self, request: httpx2.Request, volume_id: str) -> httpx2.Response:
         body = json.loads(request.content)
         self._known("volume", self.volumes, volume_id)
+        self.watched.append(body)
         fields = {"volume_id": int(volume_id), "model_id": body["model_id"], "is_on": True}
         return self._created(self.triggers, {**serving_of(body), **fields})
 

@@ -16,6 +16,7 @@ from tests.unit.cli.fake_api import KEY, TOKEN, FakeApi
 
 MODEL = {"id": 2, "name": "m", "format": "onnx", "status": "Ready"}
 JOB = {"id": 21, "model_id": 2, "volume_id": 56, "status": "Running"}
+GATHERING = ("settle_s", "max_wait_s", "max_files", "suffixes", "marker", "manifest")
 FAILURE = {"code": "hook_failed", "message": "init raised.", "trace": "inference.py, line 3\nBoom"}
 
 
@@ -344,14 +345,51 @@ def test_volume_files_are_listed(api: FakeApi, hookline: Call) -> None:
 
 def test_watch_unwatch_and_history(api: FakeApi, hookline: Call) -> None:
     api.volumes[56] = {"id": 56, "name": "in", "location": "/data/in"}
-    api.drops = [{"trigger_id": 1, "name": "a.png", "job_id": None, "reason": "folder marker"}]
+    api.drops = [
+        {"trigger_id": 1, "name": "a.png", "outcome": "ignored", "reason": "folder marker"}
+    ]
 
     watched = hookline("volume", "watch", "56", "--model", "2", "--formatter", "classification")
     assert watched.stdout.splitlines()[1].replace(" ", "") == "|1|56|2|yes|"
     assert "/data/in" in watched.stderr
     assert api.triggers[1]["formatter"] == "classification"
     assert "folder marker" in hookline("volume", "triggers", "56", "--history").stdout
+    assert "folder marker" in hookline("volume", "history", "56").stdout
+    told = json.loads(hookline("volume", "history", "56", "-o", "json").stdout)
+    assert [(one["name"], one["outcome"], one["reason"]) for one in told] == [
+        ("a.png", "ignored", "folder marker")
+    ]
     assert hookline("volume", "unwatch", "56", "-o", "id").stdout == "1\n"
+
+
+def test_watch_says_how_files_gather(api: FakeApi, hookline: Call) -> None:
+    api.volumes[56] = {"id": 56, "name": "in", "location": "/data/in"}
+
+    options = ("--settle", "30", "--max-wait", "600", "--max-files", "50")
+    suffixes = ("--suffix", ".jpg, .png", "--suffix", ".gif")
+    assert not hookline("volume", "watch", "56", "--model", "2", *options, *suffixes).exit_code
+    assert not hookline("volume", "watch", "56", "--model", "2", "--marker", "_SUCCESS").exit_code
+    assert not hookline("volume", "watch", "56", "--model", "2", "--manifest", "a").exit_code
+
+    assert [{name: body[name] for name in GATHERING if name in body} for body in api.watched] == [
+        {
+            "settle_s": 30,
+            "max_wait_s": 600,
+            "max_files": 50,
+            "suffixes": [".jpg", ".png", ".gif"],
+        },
+        {"marker": "_SUCCESS"},
+        {"manifest": "a"},
+    ]
+
+
+def test_a_marker_and_a_manifest_are_too_much(hookline: Call) -> None:
+    both = ("--marker", "_SUCCESS", "--manifest", "list.txt")
+
+    result = hookline("volume", "watch", "56", "--model", "2", *both)
+
+    assert result.exit_code == 2
+    assert "Give either --marker or --manifest." in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from hookline.adapters.embedded.wiring import BUCKET
-from hookline.core.records import Job
+from hookline.core.ports import Lease
+from hookline.core.records import Job, volume_prefix
 from hookline.core.topology import DROPS
+from tests.unit.control.content import filled_volume, imported
 from tests.unit.control.events import Plane
 
 
@@ -30,9 +32,49 @@ def deliver(plane: Plane, bodies: Sequence[str]) -> list[str]:
     return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
 
 
+def arrive(plane: Plane) -> list[str]:
+    """Hand the drop function the messages that are due now; the ids of those that failed."""
+    leases: list[Lease] = []
+    while some := plane.ports.queue.receive(DROPS, 10, lease_s=60):
+        leases += some
+    records = [{"messageId": one.message_id, "body": one.body.decode()} for one in leases]
+    answer = plane.handler("drop")({"Records": records}, None)
+    failed = [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
+    for lease in leases:
+        if lease.message_id not in failed:
+            plane.ports.queue.ack(lease)
+    return failed
+
+
+def watched(plane: Plane, **fields: Any) -> int:
+    """A watched volume of tenant a."""
+    imported(plane)
+    volume_id = filled_volume(plane, [])
+    plane.made(f"/v1/volumes/{volume_id}/triggers", {"model_id": 1, **fields})
+    return volume_id
+
+
+def drop(plane: Plane, volume_id: int, name: str, data: bytes = b"1") -> str:
+    """Store a file as an upload does; the event that tells of it."""
+    key = volume_prefix("a", volume_id) + name
+    plane.ports.blobs.put(key, data)
+    return created(key)
+
+
+def history(plane: Plane, volume_id: int) -> dict[str, tuple[str, int | None, str]]:
+    """Outcome, job and reason of each name; of its latest version in the listing."""
+    items = plane.shown(f"/v1/volumes/{volume_id}/drops?limit=1000")["items"]
+    return {item["name"]: (item["outcome"], item["job_id"], item["reason"]) for item in items}
+
+
 def jobs(plane: Plane) -> list[Job]:
     """Every job of tenant a."""
     return list(plane.ports.catalog.query(Job, "a", limit=1000).items)
+
+
+def names(plane: Plane) -> list[list[str]]:
+    """The names in every job of tenant a."""
+    return [[file["name"] for file in files(plane, job)] for job in jobs(plane)]
 
 
 def files(plane: Plane, job: Job) -> list[dict[str, Any]]:

@@ -3,31 +3,15 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 import pytest
 
 from hookline.core.records import Drop, volume_prefix
 from hookline.core.topology import PLAN, RECONCILE
-from tests.unit.control.content import filled_volume, imported
-from tests.unit.control.dropping import created, deliver, files, jobs
+from tests.unit.control.content import imported
+from tests.unit.control.dropping import created, deliver, drop, files, jobs, watched
 from tests.unit.control.events import Plane
-
-
-def watched(plane: Plane, **fields: Any) -> int:
-    """A watched volume of tenant a."""
-    imported(plane)
-    volume_id = filled_volume(plane, [])
-    plane.made(f"/v1/volumes/{volume_id}/triggers", {"model_id": 1, **fields})
-    return volume_id
-
-
-def drop(plane: Plane, volume_id: int, name: str, data: bytes = b"1") -> str:
-    """Store a file as an upload does; the event that tells of it."""
-    key = volume_prefix("a", volume_id) + name
-    plane.ports.blobs.put(key, data)
-    return created(key)
 
 
 def test_files_that_landed_become_one_job(plane: Plane) -> None:
@@ -63,6 +47,7 @@ def test_the_history_says_which_job_a_file_went_to(plane: Plane) -> None:
         "trigger_id": 1,
         "name": "a.png",
         "size_bytes": 3,
+        "outcome": "taken",
         "job_id": 1,
         "reason": "",
         "seen_at": "2023-11-14T22:13:20Z",
@@ -176,8 +161,18 @@ def test_every_trigger_of_a_volume_gets_its_own_job(plane: Plane) -> None:
     assert [job.trigger_id for job in jobs(plane)] == [1, 2]
 
 
-def test_a_burst_becomes_few_jobs_and_every_file_is_in_one(plane: Plane) -> None:
+def test_a_burst_becomes_one_job_however_many_transactions_it_takes(plane: Plane) -> None:
     volume_id = watched(plane)
+    names = [f"{number:03}.png" for number in range(200)]
+    events = [drop(plane, volume_id, name) for name in names]
+
+    assert deliver(plane, events) == []
+
+    assert [[file["name"] for file in files(plane, job)] for job in jobs(plane)] == [names]
+
+
+def test_a_burst_becomes_few_jobs_and_every_file_is_in_one(plane: Plane) -> None:
+    volume_id = watched(plane, max_files=90)
     names = [f"{number:03}.png" for number in range(200)]
     events = [drop(plane, volume_id, name) for name in names]
 

@@ -12,7 +12,7 @@ import click
 from hookline.cli.shell import output_option
 
 if TYPE_CHECKING:
-    from hookline.client.deployment import Scale, Serving, Shape
+    from hookline.client.deployment import Gathering, Scale, Serving, Shape
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -102,6 +102,24 @@ def shape(values: dict[str, Any]) -> Shape:
     return {name: value for name, value in given.items() if value}  # type: ignore[return-value]  # the options are named after its fields
 
 
+def with_gathering(function: F) -> F:
+    """Add the options that say when files become a job; `gathering` reads them."""
+    for option in reversed(_GATHERING):
+        function = option(function)
+    return function
+
+
+def gathering(values: dict[str, Any]) -> Gathering:
+    """Take what those options say out of `values`, without what was not given."""
+    given = {name: values.pop(name) for name in _GATHERING_NAMES}
+    if given["suffixes"]:
+        suffixes = [one.strip() for text in given["suffixes"] for one in text.split(",")]
+        given["suffixes"] = [suffix for suffix in suffixes if suffix]
+    if given["marker"] and given["manifest"]:
+        raise click.UsageError("Give either --marker or --manifest.")
+    return {name: value for name, value in given.items() if value}  # type: ignore[return-value]  # the options are named after its fields
+
+
 def with_formatter(function: F) -> F:
     """Add --formatter and --formatter-args."""
     for option in reversed(_FORMATTER):
@@ -188,6 +206,48 @@ _SHAPE = (
     click.option("--include", metavar="error,timing", help="Columns for every row."),
     click.option(
         "--join-input", "joins_input", is_flag=True, help="Also a column with the record itself."
+    ),
+)
+_GATHERING_NAMES = ("settle_s", "max_wait_s", "max_files", "suffixes", "marker", "manifest")
+_GATHERING = (
+    click.option(
+        "--settle",
+        "settle_s",
+        type=click.IntRange(min=0),
+        metavar="SECONDS",
+        help="A job begins once no file came for so long; 0, at once, unless given.",
+    ),
+    click.option(
+        "--max-wait",
+        "max_wait_s",
+        type=click.IntRange(min=1),
+        metavar="SECONDS",
+        help="And at the latest so long after its first file; ten times --settle unless given.",
+    ),
+    click.option(
+        "--max-files",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Files of one job at most; 1000 unless given.",
+    ),
+    click.option(
+        "--suffix",
+        "suffixes",
+        multiple=True,
+        metavar=".jpg,.png",
+        help="Only files whose names end so, in upper or lower case.",
+    ),
+    click.option(
+        "--marker",
+        metavar="NAME",
+        help="A job begins when a file of that name lands, as _SUCCESS: with the files beside and "
+        "below it.",
+    ),
+    click.option(
+        "--manifest",
+        metavar="NAME",
+        help="A job begins when a file of that name lands: with the files whose names are its "
+        "lines.",
     ),
 )
 _FORMATTER = (

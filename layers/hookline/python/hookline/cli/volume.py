@@ -1,4 +1,4 @@
-"""`hookline volume`: upload, link, list, show, delete, watch, unwatch, triggers."""
+"""`hookline volume`: upload, link, list, show, delete, watch, unwatch, history, triggers."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import click
 
 from hookline.cli import exits
 from hookline.cli.command import Group
-from hookline.cli.options import ID, serving, with_output, with_serving
+from hookline.cli.options import ID, gathering, serving, with_gathering, with_output, with_serving
 from hookline.cli.shell import Shell, pass_shell
 
 WATCHED = ("id", "volume_id", "model_id", "is_on")
-DROPPED = ("trigger_id", "name", "job_id", "reason", "seen_at")
+DROPPED = ("trigger_id", "name", "outcome", "job_id", "reason", "seen_at")
 
 
 @click.group("volume", cls=Group)
@@ -119,10 +119,13 @@ def delete(shell: Shell, /, volume_id: int) -> None:
     examples=(
         "hookline volume watch 56 --model 2",
         "hookline volume watch 56 --model 2 -f hooks.zip --formatter classification",
+        "hookline volume watch 56 --model 2 --settle 30 --max-wait 600 --suffix .jpg,.png",
+        "hookline volume watch 56 --model 2 --marker _SUCCESS",
     ),
 )
 @click.argument("volume_id", type=ID)
 @click.option("--model", "model_id", type=ID, required=True, help="The model that predicts.")
+@with_gathering
 @with_serving
 @with_output
 @pass_shell
@@ -130,10 +133,11 @@ def watch(shell: Shell, /, volume_id: int, model_id: int, **given: Any) -> None:
     """Predict every file that lands in a volume from now on.
 
     Files may be uploaded, or copied into the volume's folder by any program. Each burst becomes a
-    job; `volume triggers` tells which.
+    job; `volume history` tells which.
     """
+    gathers = gathering(given)
     with shell.client() as cloud:
-        shell.show(cloud.watch(volume_id, model_id, **serving(given)), WATCHED)
+        shell.show(cloud.watch(volume_id, model_id, gathering=gathers, **serving(given)), WATCHED)
         exits.say(f"Files now land in {cloud.volume(volume_id).location}.")
 
 
@@ -147,6 +151,21 @@ def unwatch(shell: Shell, /, volume_id: int) -> None:
     """Stop predicting what lands in a volume; jobs that run go on."""
     with shell.client() as cloud:
         shell.show_all(cloud.unwatch(volume_id), WATCHED)
+
+
+@volume_command.command(
+    "history", examples=("hookline volume history 56", "hookline volume history 56 -o jsonl")
+)
+@click.argument("volume_id", type=ID)
+@with_output
+@pass_shell
+def history(shell: Shell, /, volume_id: int) -> None:
+    """List the files that landed: the job that has each, or why none has.
+
+    The outcome is taken (a job has it), starter (it began a job), waiting or ignored.
+    """
+    with shell.client() as cloud:
+        shell.show_all(cloud.drops(volume_id), DROPPED)
 
 
 @volume_command.command(

@@ -14,7 +14,7 @@ import httpx2
 from msgspec import structs
 
 from hookline.client import files, uploads, views
-from hookline.client.deployment import Deployment, Serving, Shape
+from hookline.client.deployment import Deployment, Gathering, Serving, Shape
 from hookline.client.wire import Wire
 from hookline.core.errors import DeadlineExceeded, HooklineError, InvalidOutput
 
@@ -230,9 +230,20 @@ class Client:
         total = succeeded + failed
         return views.Uploaded(id=volume_id, success=succeeded, failed=failed, total_files=total)
 
-    def watch(self, volume_id: int, model_id: int, **serving: Unpack[Serving]) -> views.Trigger:
-        """Predict every file that lands in the volume from now on."""
-        body = {"model_id": model_id} | self._serving(serving)
+    def watch(
+        self,
+        volume_id: int,
+        model_id: int,
+        *,
+        gathering: Gathering | None = None,
+        **serving: Unpack[Serving],
+    ) -> views.Trigger:
+        """Predict every file that lands in the volume from now on, or those that are gathered.
+
+        >>> cloud.watch(56, 2, gathering={"settle_s": 30, "suffixes": [".jpg"]}).id
+        1
+        """
+        body = {"model_id": model_id, **(gathering or {})} | self._serving(serving)
         return self._wire.call(
             "POST", f"/v1/volumes/{volume_id}/triggers", views.Trigger, body=body
         )

@@ -50,3 +50,19 @@ class Shape(TypedDict, total=False):
     output_format: str
     include: Sequence[str]
     joins_input: bool
+
+
+class Gathering(TypedDict, total=False):
+    """When the files that land in a watched volume become a job, and which of them.
+
+    A job begins once no file came for `settle_s`, at the latest `max_wait_s` after its first one,
+    and has at most `max_files`. With `marker` or `manifest` it begins when a file of that name
+    lands. Names end in one of `suffixes`.
+    """
+
+    settle_s: int
+    max_wait_s: int
+    max_files: int
+    suffixes: Sequence[str]
+    marker: str
+    manifest: str

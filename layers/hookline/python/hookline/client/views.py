@@ -168,11 +168,17 @@ class Uploaded(View, frozen=True, kw_only=True):
 
 
 class Trigger(View, frozen=True, kw_only=True):
-    """Files that land in this volume are predicted with this model."""
+    """Files that land in this volume are predicted with this model, gathered into jobs."""
 
     id: int
     volume_id: int
     model_id: int
+    settle_s: int = 0
+    max_wait_s: int = 0
+    max_files: int = 0
+    suffixes: tuple[str, ...] = ()
+    marker: str = ""
+    manifest: str = ""
     is_on: bool = True
     bundle: Bundle | None = None
     custom_code: CustomCode | None = None
@@ -190,11 +196,15 @@ class Triggers(View, frozen=True, kw_only=True):
 
 
 class Drop(View, frozen=True, kw_only=True):
-    """One version of a file that landed, and the job that predicts it or the reason for none."""
+    """One version of a file that landed, and the job that predicts it or the reason for none.
+
+    `outcome` is taken, starter (it began the job), waiting or ignored.
+    """
 
     trigger_id: int
     name: str
     size_bytes: int = 0
+    outcome: str = ""
     job_id: int | None = None
     reason: str = ""
     seen_at: str = ""

@@ -2,7 +2,7 @@
 
 Events may be doubled, early, late or out of order, so none is believed: the file is looked at, and
 the version that is there now is what gets predicted. A Drop record per trigger and version, stored
-in the transaction that makes the job, keeps it from being predicted twice.
+in the transaction that lets it join a burst, keeps it from being predicted twice.
 """
 
 from __future__ import annotations
@@ -12,24 +12,21 @@ import logging
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from hashlib import sha256
 from typing import Any
 
-from hookline.control import outbox
+from hookline.control import bursts, starters
 from hookline.control.landings import created
 from hookline.control.listing import every
-from hookline.control.outbox import Outgoing
-from hookline.control.transactions import Write, commit, next_number
-from hookline.control.volume_files import Source, source
-from hookline.core.errors import CallerError, Conflict, NotFound
+from hookline.control.sightings import sighted
+from hookline.control.volume_files import source
+from hookline.core.errors import NotFound
 from hookline.core.links import name_below, object_uri
-from hookline.core.ports import Ports, Put
-from hookline.core.records import PLATFORM, Drop, Job, Tenant, Trigger, Volume
+from hookline.core.ports import Ports
+from hookline.core.records import PLATFORM, Tenant, Trigger, Volume
 from hookline.core.topology import Handler
 
 log = logging.getLogger(__name__)
 
-MAX_JOB_FILES = 90  # each is a write of the transaction, which has 100 and some others
 _VOLUME_KEY = re.compile(r"([^/]+)/volumes/(\d+)/(.+)", re.DOTALL)
 
 Landed = tuple[str, int, str]
@@ -54,6 +51,8 @@ def _take(ports: Ports, records: Sequence[dict[str, Any]]) -> set[str]:
     for record in records:
         message_id = record["messageId"]
         try:
+            if _was_own(ports, record["body"]):
+                continue
             for tenant, trigger_id, name in table.landed(*created(record["body"])):
                 names[tenant, trigger_id][name].add(message_id)
         except Exception:  # the edge around a message
@@ -66,6 +65,19 @@ def _take(ports: Ports, records: Sequence[dict[str, Any]]) -> set[str]:
             log.exception("drop_failed", extra={"tenant": tenant, "trigger_id": trigger_id})
             failed.update(*found.values())
     return failed
+
+
+def _was_own(ports: Ports, body: str) -> bool:
+    """Do what a message of ours asks for; False for an event of the store."""
+    told = json.loads(body)
+    if told.get("detail-type") == bursts.BURST_DUE:
+        due = (int(told["burst"]), float(told["look_at"]))
+        bursts.look(ports, told["tenant"], int(told["trigger_id"]), due)
+    elif told.get("detail-type") == starters.GO_ON:
+        starters.go_on(ports, told)
+    else:
+        return False
+    return True
 
 
 class Triggers:
@@ -115,92 +127,23 @@ class Triggers:
 
 
 def predict(ports: Ports, tenant: str, trigger_id: int, names: Sequence[str]) -> None:
-    """Make jobs of those files whose present version the trigger has not seen."""
-    drops = list(_present(ports, tenant, trigger_id, names))
-    for first in range(0, len(drops), MAX_JOB_FILES):
-        _predict_some(ports, tenant, trigger_id, drops[first : first + MAX_JOB_FILES])
-
-
-def _present(ports: Ports, tenant: str, trigger_id: int, names: Sequence[str]) -> Iterator[Drop]:
-    """The files that are there, as they are now. One that is not may come with a later event."""
+    """Let those files gather whose present version the trigger has not seen; begin what is due."""
     trigger = ports.catalog.get(Trigger, tenant, trigger_id)
     volume = ports.catalog.get(Volume, tenant, trigger.volume_id) if trigger else None
-    if volume is None:
+    if trigger is None or volume is None:
         return
     try:
         place = source(ports, volume)
     except NotFound:
         return
+    gathering = trigger.gathering
+    files = [name for name in names if not gathering.is_started_by(name)]
+    drops = list(sighted(ports, trigger, place, files))
+    if not gathering.starter:
+        bursts.add(ports, tenant, trigger_id, drops)
+        bursts.look(ports, tenant, trigger_id)
+        return
+    bursts.note(ports, tenant, trigger_id, drops)
     for name in names:
-        found = _looked_at(place, name)
-        if found is not None:
-            etag, size_bytes, reason = found
-            yield Drop(
-                tenant=tenant,
-                trigger_id=trigger_id,
-                name=name,
-                etag=etag,
-                size_bytes=size_bytes,
-                job_id=None,
-                reason=reason,
-                seen_at=ports.clock(),
-            )
-
-
-def _looked_at(place: Source, name: str) -> tuple[str, int, str] | None:
-    """Version, size, and the reason why it cannot be predicted if there is one."""
-    try:
-        blob = place.stat(name)
-    except CallerError as error:  # a name that other programs of the store allow, and we do not
-        return "", 0, str(error)
-    return (blob.etag, blob.size_bytes, "") if blob else None
-
-
-def _predict_some(ports: Ports, tenant: str, trigger_id: int, drops: Sequence[Drop]) -> None:
-    def plan() -> tuple[list[Outgoing], list[Write]]:
-        trigger = ports.catalog.get(Trigger, tenant, trigger_id)
-        unseen = [drop for drop in drops if ports.catalog.get(Drop, tenant, drop.key) is None]
-        if trigger is None or not trigger.is_on or not unseen:
-            return [], []
-        wanted = [drop for drop in unseen if not drop.reason]
-        # The unchanged trigger makes this fail when it is being turned off.
-        writes: list[Write] = [Put(trigger), *(Put(drop) for drop in unseen if drop.reason)]
-        if not wanted:
-            return [], writes
-        number, counted = next_number(ports.catalog, tenant, Job)
-        job = _job(trigger, number, _listed(ports, trigger, wanted), ports.clock())
-        messages = outbox.for_new_job(job, ports.clock())
-        seen = [drop.changed(job_id=number) for drop in wanted]
-        return messages, [*writes, counted, *map(Put, [job, *messages, *seen])]
-
-    for message in commit(ports.catalog, plan):
-        outbox.send(ports, message)
-
-
-def _listed(ports: Ports, trigger: Trigger, drops: Sequence[Drop]) -> str:
-    """The key of the blob that lists the files; the same files give the same key."""
-    lines = [
-        json.dumps({"name": drop.name, "size": drop.size_bytes, "etag": drop.etag}) + "\n"
-        for drop in drops
-    ]
-    data = "".join(lines).encode()
-    key = f"{trigger.tenant}/triggers/{trigger.id}/{sha256(data).hexdigest()}.jsonl"
-    try:
-        ports.blobs.put(key, data, if_absent=True)
-    except Conflict:
-        log.info("drop_listed_before", extra={"tenant": trigger.tenant, "trigger_id": trigger.id})
-    return key
-
-
-def _job(trigger: Trigger, number: int, only: str, now: float) -> Job:
-    return Job(
-        tenant=trigger.tenant,
-        id=number,
-        model_id=trigger.model_id,
-        volume_id=trigger.volume_id,
-        serving=trigger.serving,
-        trigger_id=trigger.id,
-        only=only,
-        created_at=now,
-        updated_at=now,
-    )
+        if gathering.is_started_by(name):
+            starters.begin(ports, trigger, place, name)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from math import ceil
 from typing import ClassVar
 from uuid import uuid4
 
@@ -27,6 +28,7 @@ class Outgoing(Record):
     id: str
     queue: str
     body: str
+    delay_s: int = 0
     created_at: float
 
     @property
@@ -34,9 +36,11 @@ class Outgoing(Record):
         return self.id
 
 
-def outgoing(queue: str, body: Mapping[str, object], now: float) -> Outgoing:
-    """A message to put into a transaction, then to `send`."""
-    return Outgoing(id=uuid4().hex, queue=queue, body=json.dumps(body), created_at=now)
+def outgoing(queue: str, body: Mapping[str, object], now: float, *, delay_s: int = 0) -> Outgoing:
+    """A message to put into a transaction, then to `send`; it arrives `delay_s` from now."""
+    return Outgoing(
+        id=uuid4().hex, queue=queue, body=json.dumps(body), delay_s=delay_s, created_at=now
+    )
 
 
 def for_new_job(job: Job, now: float) -> list[Outgoing]:
@@ -49,7 +53,9 @@ def send(ports: Ports, message: Outgoing) -> None:
     """Send it and forget it, unless someone else has done so."""
     stored = ports.catalog.get(Outgoing, PLATFORM, message.id)
     if stored is not None:
-        ports.queue.send(stored.queue, [stored.body.encode()])
+        rest_s = ceil(stored.created_at + stored.delay_s - ports.clock())
+        delay_s = min(stored.delay_s, max(rest_s, 0))
+        ports.queue.send(stored.queue, [stored.body.encode()], delay_s=delay_s)
         ports.catalog.delete(stored)
 
 

@@ -10,6 +10,7 @@ from hookline.control import app, paging, serving
 from hookline.control.answers import CREATED, created
 from hookline.control.caller import Call, Calling
 from hookline.control.idempotency import create_numbered
+from hookline.control.outcomes import Outcomes
 from hookline.control.paging import Limit, PageToken
 from hookline.control.transactions import Write, commit
 from hookline.control.uses import kept
@@ -27,7 +28,7 @@ def watch(call: Calling, volume_id: int, body: NewTrigger) -> Response[TriggerVi
     """Predict what lands in the volume from now on. Asking for the same again changes nothing."""
     source(call.ports, call.find(Volume, volume_id))
     checked = serving.checked(call, call.find(Model, body.model_id), body)
-    same = {"model_id": body.model_id, "serving": checked}
+    same = {"model_id": body.model_id, "serving": checked, "gathering": body.gathering()}
     for trigger in _live(call, volume_id):
         if same == {name: getattr(trigger, name) for name in same}:
             return _created(trigger)
@@ -39,6 +40,7 @@ def watch(call: Calling, volume_id: int, body: NewTrigger) -> Response[TriggerVi
             volume_id=volume_id,
             model_id=body.model_id,
             serving=checked,
+            gathering=body.gathering(),
             created_at=call.now(),
         )
         return trigger, [*kept(call, body.model_id, volume_id, serving.bundle_volume(body))]
@@ -88,14 +90,16 @@ def list_drops(
     call.find(Volume, volume_id)
     turn = paging.turn(call, limit, page_token)
     found: list[Drop] = []
-    for trigger in _of(call, volume_id):
+    triggers = {trigger.id: trigger for trigger in _of(call, volume_id)}
+    for trigger in triggers.values():
         if len(found) < limit:
             prefix, more = f"{trigger.key}/", limit - len(found)
             found += call.ports.catalog.query(
                 Drop, call.tenant, prefix=prefix, after=turn.after, limit=more
             ).items
     after = found[-1].key if len(found) == limit else ""
-    return turn.answer([DropView.of(drop) for drop in found], after)
+    outcomes = Outcomes(call, triggers)
+    return turn.answer([outcomes.of(drop) for drop in found], after)
 
 
 def _of(call: Call, volume_id: int) -> Iterator[Trigger]:

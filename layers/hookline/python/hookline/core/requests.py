@@ -6,12 +6,22 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from hookline.core.records import FormatterName, OutputColumn, OutputFormat, Role, SplitName
+from hookline.core.records import (
+    FormatterName,
+    Gathering,
+    OutputColumn,
+    OutputFormat,
+    Role,
+    SplitName,
+)
 
 MAX_UPLOAD_BYTES = 5 * 1024**3  # S3's single PUT
 MAX_UPLOADS = 1000
 MAX_GPUS = 8
 MAX_REPLICAS = 32
+MAX_SETTLE_S = 3600
+MAX_WAIT_S = 24 * 3600
+MAX_BURST_FILES = 10_000  # they are listed in memory
 MAX_IN_FLIGHT = 512  # what a gateway gives a replica at once
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -20,6 +30,10 @@ Name = Annotated[
     str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")
 ]
 UserName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._@+-]{0,63}$")]
+Suffix = Annotated[
+    str, StringConstraints(min_length=1, max_length=32, pattern=r"^[^\x00-\x1f\x7f/]+$")
+]
+FileName = Annotated[str, StringConstraints(max_length=255, pattern=r"^[^\x00-\x1f\x7f/]*$")]
 FileSize = Annotated[int, Field(ge=0, le=MAX_UPLOAD_BYTES)]
 
 
@@ -157,8 +171,43 @@ class NewFiles(Body):
     files: Annotated[tuple[NewFile, ...], Field(min_length=1, max_length=MAX_UPLOADS)]
 
 
-class NewTrigger(ServingFields):
-    """Predict with this model whatever lands in the volume."""
+class GatheringFields(Body):
+    """When the files that land become a job, and which of them; see `records.Gathering`."""
+
+    settle_s: Annotated[int, Field(ge=0, le=MAX_SETTLE_S)] = 0
+    max_wait_s: Annotated[int, Field(ge=1, le=MAX_WAIT_S)] | None = None
+    max_files: Annotated[int, Field(ge=1, le=MAX_BURST_FILES)] = 1000
+    suffixes: Annotated[tuple[Suffix, ...], Field(max_length=32)] = ()
+    marker: FileName = ""
+    manifest: FileName = ""
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.marker and self.manifest:
+            raise ValueError("give either marker or manifest")
+        if (self.marker or self.manifest) and (self.settle_s or self.max_wait_s is not None):
+            raise ValueError(
+                "settle_s and max_wait_s are for jobs that no marker or manifest begins"
+            )
+        if self.max_wait_s is not None and self.max_wait_s < self.settle_s:
+            raise ValueError("max_wait_s is at least settle_s")
+        return self
+
+    def gathering(self) -> Gathering:
+        """What to store; `max_wait_s` is ten times as long as `settle_s` unless given."""
+        most_s = min(10 * self.settle_s, MAX_WAIT_S)
+        return Gathering(
+            settle_s=self.settle_s,
+            max_wait_s=(most_s if self.max_wait_s is None else self.max_wait_s),
+            max_files=self.max_files,
+            suffixes=tuple(sorted({suffix.lower() for suffix in self.suffixes})),
+            marker=self.marker,
+            manifest=self.manifest,
+        )
+
+
+class NewTrigger(ServingFields, GatheringFields):
+    """Predict with this model what lands in the volume."""
 
     model_id: int
 

@@ -274,9 +274,10 @@ FUNCTIONS: tuple[Function, ...] = (
         grants=_grants(
             "catalog own: get query put",
             "catalog platform: get query put delete",
-            "blobs volumes: read",
+            "blobs volumes: read list",
             "blobs triggers: read write",
             "linked: read",
+            "queue drops: send",
             "queue plan: send",
             "queue reconcile: send",
         ),
@@ -305,6 +306,7 @@ FUNCTIONS: tuple[Function, ...] = (
         grants=_grants(
             "catalog own: get query put delete",
             "catalog platform: get query put delete",
+            "queue drops: send",
             "queue plan: send depth",
             "queue shards: depth",
             "queue finish: send",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -33,6 +33,8 @@ from hookline.core.records import (
 )
 
 V = TypeVar("V")
+Outcome = Literal["taken", "starter", "waiting", "ignored"]
+"""Of a file that landed: a job has it, it began a job, it may get into one, none ever will."""
 
 
 class View(BaseModel):
@@ -210,17 +212,24 @@ class FileView(View):
 
 
 class TriggerView(ServingView):
-    """Files that land in the volume are predicted with the model."""
+    """Files that land in the volume are predicted with the model, gathered into jobs."""
 
     id: int
     volume_id: int
     model_id: int
+    settle_s: int
+    max_wait_s: int
+    max_files: int
+    suffixes: tuple[str, ...]
+    marker: str
+    manifest: str
     is_on: bool
     created_at: datetime
 
     @classmethod
     def of(cls, trigger: Trigger) -> Self:
-        return cls.model_validate({**dict(trigger), **_serving(trigger.serving)})
+        gathering = trigger.gathering.model_dump()
+        return cls.model_validate({**dict(trigger), **gathering, **_serving(trigger.serving)})
 
 
 class TriggersView(View):
@@ -230,18 +239,23 @@ class TriggersView(View):
 
 
 class DropView(View):
-    """One version of a file that landed, and the job that predicts it or why none does."""
+    """One version of a file that landed, and the job that predicts it or why none does (yet).
+
+    A `starter` is a marker or a manifest, with the job that it began.
+    """
 
     trigger_id: int
     name: str
     size_bytes: int
+    outcome: Outcome
     job_id: int | None
     reason: str
     seen_at: datetime
 
     @classmethod
-    def of(cls, drop: Drop) -> Self:
-        return cls.model_validate(drop)
+    def of(cls, drop: Drop, outcome: Outcome, job_id: int | None, reason: str) -> Self:
+        told = {"outcome": outcome, "job_id": job_id, "reason": reason}
+        return cls.model_validate({**dict(drop), **told})
 
 
 class JobView(ServingView):
