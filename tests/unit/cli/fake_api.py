@@ -42,6 +42,7 @@ class FakeApi:
     users: dict[str, Json] = field(default_factory=dict)
     keys: dict[str, Json] = field(default_factory=dict)
     logs: list[str] = field(default_factory=list)
+    traffic: list[dict[str, Any]] = field(default_factory=list)
     blobs: dict[str, bytes] = field(default_factory=dict)
     results: dict[int, bytes] = field(default_factory=dict)
     statuses: list[Json] = field(default_factory=list)
@@ -156,6 +157,11 @@ class FakeApi:
         after = int(request.url.params["after"])
         lines = self.logs[after : after + PAGE_ITEMS]
         return httpx2.Response(200, json={"lines": lines, "after": after + len(lines)})
+
+    def stream_traffic(self, _: httpx2.Request, stream_id: str) -> httpx2.Response:
+        stream = self._known("stream", self.streams, stream_id)
+        told = self.traffic.pop(0) if self.traffic else {}
+        return httpx2.Response(200, json={"id": stream["id"], "status": "Running", **told})
 
     def rotate(self, _: httpx2.Request, stream_id: str) -> httpx2.Response:
         self._known("stream", self.streams, stream_id)
@@ -349,6 +355,7 @@ ROUTES: tuple[tuple[str, str, Answer], ...] = (
     ("GET", f"/v1/streams{_ID}", FakeApi.show_stream),
     ("DELETE", f"/v1/streams{_ID}", FakeApi.delete_stream),
     ("GET", f"/v1/streams{_ID}/logs", FakeApi.stream_logs),
+    ("GET", f"/v1/streams{_ID}/traffic", FakeApi.stream_traffic),
     ("POST", f"/v1/streams{_ID}/tokens", FakeApi.rotate),
     ("POST", "/v1/volumes", FakeApi.create_volume),
     ("GET", "/v1/volumes", _list("volumes")),

@@ -581,3 +581,48 @@ def test_users_and_keys_come_and_go(api: FakeApi, hookline: Call) -> None:
 
 def test_me_says_whom_the_key_speaks_for(hookline: Call) -> None:
     assert json.loads(hookline("user", "me", "-o", "json").stdout)["role"] == "admin"
+
+
+BUSY = {"requests_per_s": 123.4, "p50_ms": 1.5, "p99_ms": 9.75, "queue_ms": 0.5, "batch_items": 4.0}
+
+
+def watched(api: FakeApi, hookline: Call, *options: str) -> str:
+    api.streams[23] = {"id": 23, "model_id": 2, "status": "Running"}
+    api.traffic = [BUSY, {"replicas": 2, "ready_replicas": 1}]
+    arguments = ("stream", "show", "23", "--watch", "--every", "0.1", "--times", "2")
+    return hookline(*arguments, *options).stdout
+
+
+def test_a_watched_stream_is_a_line_for_each_look(api: FakeApi, hookline: Call) -> None:
+    head, busy, quiet = (line.split("|")[1:-1] for line in watched(api, hookline).splitlines())
+    names = [name.strip() for name in head]
+    shown = dict(zip(names, (cell.strip() for cell in busy), strict=True))
+    assert names[2:8] == [
+        "requests_per_s",
+        "failed_per_s",
+        "p50_ms",
+        "p99_ms",
+        "queue_ms",
+        "batch_items",
+    ]
+    assert {name: shown[name] for name in BUSY} == {name: str(each) for name, each in BUSY.items()}
+    assert [quiet[names.index(name)].strip() for name in ("p50_ms", "replicas")] == ["", "1/2"]
+
+
+def test_a_watched_stream_is_json_lines_for_a_program(api: FakeApi, hookline: Call) -> None:
+    busy, quiet = map(json.loads, watched(api, hookline, "-o", "jsonl").splitlines())
+    assert {name: busy[name] for name in BUSY} == BUSY
+    assert (quiet["p50_ms"], quiet["ready_replicas"]) == (None, 1)
+
+
+def test_a_watched_stream_as_csv_has_one_header(api: FakeApi, hookline: Call) -> None:
+    head, *rows = csv.reader(watched(api, hookline, "-o", "csv").splitlines())
+    assert [len(row) for row in rows] == [len(head)] * 2
+    assert rows[0][head.index("p99_ms")] == "9.75"
+
+
+def test_watching_ends_with_the_stream(api: FakeApi, hookline: Call) -> None:
+    api.streams[23] = {"id": 23, "model_id": 2, "status": "Running"}
+    api.traffic = [{"status": "Undeployed"}]
+    out = hookline("stream", "show", "23", "--watch", "-o", "jsonl").stdout
+    assert [json.loads(line)["status"] for line in out.splitlines()] == ["Undeployed"]

@@ -259,6 +259,7 @@ def test_a_stream_that_is_not_there_is_named(plane: Plane) -> None:
         ("GET", "/v1/streams/7"),
         ("DELETE", "/v1/streams/7"),
         ("GET", "/v1/streams/7/logs"),
+        ("GET", "/v1/streams/7/traffic"),
         ("POST", "/v1/streams/7/tokens"),
     ]:
         answer = plane(method, path)

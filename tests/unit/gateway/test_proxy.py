@@ -15,6 +15,7 @@ from hookline.core.timing import ASK, Timing
 from hookline.gateway.proxy import Gateway, Limits, PredictCall
 from hookline.gateway.reporter import Reporter
 from hookline.gateway.routing import Destination, RoutingTable
+from tests.prometheus import labels, parsed
 from tests.unit.gateway.replicas import ok, replica
 
 
@@ -435,3 +436,54 @@ def test_a_failure_of_the_gateway_is_logged_once(caplog: pytest.LogCaptureFixtur
     asyncio.run(go())
     [line] = [record for record in caplog.records if record.getMessage() == "request_failed"]
     assert vars(line)["code"] == "not_ready"
+
+
+def test_answers_are_counted_for_their_stream_by_status(tmp_path: Path) -> None:
+    async def answer(body: bytes) -> bytes:
+        return ok(body, server_timing=TIMING.value().decode())
+
+    async def go() -> None:
+        async with replica(tmp_path / "s", answer) as address:
+            table = Table(Destination("acme", 7, (address,)))
+            gateway = Gateway(table)
+            await Caller().call(gateway)
+            await Caller().call(gateway, stream_id=8)
+            table.answer = Destination("acme", 7, ())
+            await Caller().call(gateway)
+            gateway.close()
+        traffic = gateway._lanes["acme", 7].traffic
+        assert traffic.statuses == {200: 1, 503: 1}
+        assert (traffic.batch.total, traffic.queue.total) == (8, 0.001)
+        assert gateway._refused == {401: 1}
+
+    asyncio.run(go())
+
+
+def test_metrics_are_those_of_the_tenant_whose_admin_asks(tmp_path: Path) -> None:
+    class Guarded(Table):
+        def tenant_of_admin(self, key: str) -> str:
+            if key != "hk_admin":
+                raise Unauthenticated("no")
+            return "acme"
+
+    async def go() -> None:
+        async with replica(tmp_path / "s", echo) as address:
+            table = Guarded(Destination("acme", 7, (address,)))
+            gateway = Gateway(table)
+            await Caller().call(gateway)
+            table.answer = Destination("globex", 8, (address,))
+            await Caller().call(gateway)
+            scope: dict[str, Any] = {"type": "http", "method": "GET", "path": "/metrics"}
+            asked = Caller()
+            headers = [(b"authorization", b"Bearer hk_admin")]
+            ours = await gateway.answer(
+                scope | {"headers": headers}, asked.receive, asked.send, "r"
+            )
+            with pytest.raises(Unauthenticated):
+                await gateway.answer(scope | {"headers": []}, asked.receive, asked.send, "r")
+            gateway.close()
+        assert ours
+        found = parsed(asked.answer.decode())["hookline_stream_requests_total"]
+        assert found == {labels(tenant="acme", stream="7", status="200"): 1}
+
+    asyncio.run(go())

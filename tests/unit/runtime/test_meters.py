@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hookline.core.exposition import SECONDS
 from hookline.runtime.items import Laps
-from hookline.runtime.meters import GONE, SECONDS, Meters, shared
+from hookline.runtime.meters import GONE, Meters, shared
 from tests.prometheus import labels, parsed
 
 

@@ -36,6 +36,7 @@ LISTED = (
     "created_at",
 )
 FOLLOW_S = 0.5
+WATCH_S = 2.0
 
 
 @click.group("stream", cls=Group)
@@ -53,15 +54,41 @@ def list_(shell: Shell, /) -> None:
 
 
 @stream_command.command(
-    "show", examples=("hookline stream show 23", "hookline stream show 23 -o json")
+    "show",
+    examples=(
+        "hookline stream show 23",
+        "hookline stream show 23 --watch",
+        "hookline stream show 23 --watch -o jsonl",
+    ),
 )
 @click.argument("stream_id", type=ID)
+@click.option("-w", "--watch", is_flag=True, help="Show its traffic anew until Ctrl-C.")
+@click.option(
+    "--every",
+    "every_s",
+    type=click.FloatRange(min=0.1),
+    default=WATCH_S,
+    show_default=True,
+    metavar="SECONDS",
+    help="How often --watch looks.",
+)
+@click.option(
+    "--times", type=click.IntRange(min=1), metavar="N", help="End --watch after so many looks."
+)
 @with_output
 @pass_shell
-def show(shell: Shell, /, stream_id: int) -> None:
+def show(
+    shell: Shell, /, stream_id: int, *, watch: bool, every_s: float, times: int | None
+) -> None:
     """Show a stream; for a failed one, the lines of the hook that failed."""
     with shell.client() as cloud:
-        shell.show(cloud.stream(stream_id))
+        if not watch:
+            shell.show(cloud.stream(stream_id))
+            return
+        from hookline.cli.watching import watch_stream  # noqa: PLC0415 - help needs none
+
+        with exits.on_interrupt(f"Stream {stream_id} goes on."):
+            watch_stream(cloud, stream_id, form=shell.output, every_s=every_s, times=times)
 
 
 @stream_command.command(

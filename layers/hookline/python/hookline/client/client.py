@@ -177,6 +177,10 @@ class Client:
         path = f"/v1/streams/{stream_id}/logs"
         return self._wire.call("GET", path, views.LogPage, params={"after": after})
 
+    def traffic(self, stream_id: int) -> views.Traffic:
+        """What a stream answered within the last seconds."""
+        return self._wire.call("GET", f"/v1/streams/{stream_id}/traffic", views.Traffic)
+
     def predict(self, token: str, body: bytes, mime_type: str) -> views.Answer:
         """Ask a stream, by its token alone. A request that may have run is never sent twice.
 

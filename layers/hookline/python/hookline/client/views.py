@@ -114,6 +114,23 @@ class LogPage(View, frozen=True, kw_only=True):
     after: int = 0
 
 
+class Traffic(View, frozen=True, kw_only=True):
+    """What a stream answered within the last seconds. None: there was no request."""
+
+    id: int
+    status: str
+    requests_per_s: float = 0.0
+    failed_per_s: float = 0.0
+    p50_ms: float | None = None
+    p99_ms: float | None = None
+    queue_ms: float | None = None
+    batch_items: float | None = None
+    in_flight: int = 0
+    held: int = 0
+    replicas: int = 0
+    ready_replicas: int = 0
+
+
 class Volume(View, frozen=True, kw_only=True):
     """A named collection of files. `total_files` and `size_bytes` are known when shown alone."""
 

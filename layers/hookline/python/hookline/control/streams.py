@@ -8,7 +8,7 @@ from typing import Annotated
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Query
 
-from hookline.control import app, credentials, paging, serving
+from hookline.control import app, credentials, paging, serving, traffic
 from hookline.control.answers import ACCEPTED, CREATED, accepted, created
 from hookline.control.caller import Call, Calling
 from hookline.control.idempotency import create_numbered
@@ -37,6 +37,7 @@ from hookline.core.views import (
     StreamStatusView,
     StreamView,
     TokenView,
+    TrafficView,
 )
 
 router = app.Router()
@@ -181,6 +182,13 @@ def show_logs(call: Calling, stream_id: int, after: Annotated[int, Query(ge=0)] 
     stream = call.find(Stream, stream_id)
     lines, position = call.ports.fleet.logs(call.tenant, stream.group, after=after)
     return LogsView(lines=tuple(redacted(line) for line in lines), after=position)
+
+
+@router.get("/v1/streams/<stream_id>/traffic")
+def show_traffic(call: Calling, stream_id: int) -> TrafficView:
+    """Show what a stream answered within the last seconds."""
+    stream = call.find(Stream, stream_id)
+    return traffic.shown(call.ports, stream, _ready(call, stream))
 
 
 @router.post("/v1/streams/<stream_id>/tokens", status_code=CREATED)

@@ -148,6 +148,7 @@ FUNCTIONS: tuple[Function, ...] = (
             "PATCH /v1/streams/{stream_id}",
             "DELETE /v1/streams/{stream_id}",
             "GET /v1/streams/{stream_id}/logs",
+            "GET /v1/streams/{stream_id}/traffic",
             "POST /v1/streams/{stream_id}/tokens",
         ),
         grants=_grants(

@@ -158,6 +158,28 @@ class LogsView(View):
     after: int
 
 
+class TrafficView(View):
+    """What a stream answered within the last seconds: through its gateways, all of them together.
+
+    `p50_ms` and `p99_ms` are of whole requests; `queue_ms` is how long the mean request waited in
+    its replica for a batch, of `batch_items`. None: there was no request. `held` requests wait for
+    the first replica.
+    """
+
+    id: int
+    status: str
+    requests_per_s: float
+    failed_per_s: float
+    p50_ms: float | None
+    p99_ms: float | None
+    queue_ms: float | None
+    batch_items: float | None
+    in_flight: int
+    held: int
+    replicas: int
+    ready_replicas: int
+
+
 class VolumeView(View):
     """A named collection of files. `location` is where programs find them."""
 

@@ -11,10 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from hookline.core.loads import LOAD_RENEW_S
+from hookline.core.loads import LOAD_RENEW_S, Recent
+from hookline.gateway.traffic import Traffic
 
 RISE_RATIO, RISE_STEP = 1.1, 0.5  # a load that has risen by more is told at once
 FORGOTTEN_S = 3 * LOAD_RENEW_S
+KEEP_S = 3600.0
 
 News = Literal["", "renewed", "risen"]
 
@@ -56,7 +58,7 @@ class Lane:
     def __init__(self, tenant: str, stream_id: int) -> None:
         self.tenant, self.stream_id = tenant, stream_id
         self.is_elastic = False
-        self.meter, self.told = Meter(), Told()
+        self.meter, self.told, self.traffic = Meter(), Told(), Traffic()
         self.answered = self.failed = self.unserved = 0
         self.peak = 0.0
 
@@ -82,6 +84,14 @@ class Lane:
         self.answered = self.failed = self.unserved = 0
         self.peak = 0.0
         return numbers
+
+    def recent(self) -> Recent | None:
+        """What is to be told of its traffic, if anything is."""
+        return self.traffic.recent(self.meter.in_flight, self.meter.waiting)
+
+    def is_forgotten(self, now: float) -> bool:
+        """Whether it is long ago that it had anything to do: a counter that ends is a rate lost."""
+        return self.is_idle and now - self.traffic.used_at > KEEP_S
 
     @property
     def is_idle(self) -> bool:

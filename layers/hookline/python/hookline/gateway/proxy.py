@@ -6,6 +6,7 @@ import asyncio
 import logging
 import re
 import time
+from collections import Counter
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -20,14 +21,17 @@ from hookline.core.errors import (
     TooManyRequests,
     Unauthenticated,
 )
+from hookline.core.exposition import CONTENT_TYPE
 from hookline.core.timing import Timing
 from hookline.core.topology import GATEWAY_ROUTES
+from hookline.gateway import metrics
 from hookline.gateway.budget import Budget
 from hookline.gateway.load import Lane, Meter
 from hookline.gateway.lookup import Lookup
 from hookline.gateway.pool import Pool
 from hookline.gateway.reporter import Reporter
 from hookline.gateway.routing import Destination, RoutingTable
+from hookline.gateway.traffic import GONE, Traffic
 from hookline.gateway.upstream import NotSent, Response, Upstream
 from hookline.runtime.asgi import (
     ClientGone,
@@ -96,6 +100,7 @@ class Gateway:
         self._pool = Pool()
         self._lanes: dict[tuple[str, int], Lane] = {}
         self._tenants: dict[str, int] = {}
+        self._refused: Counter[int] = Counter()
         self._reporter = reporter or Reporter()
 
     async def run(self) -> None:
@@ -105,6 +110,9 @@ class Gateway:
     async def answer(self, scope: Scope, receive: Receive, send: Send, request: str) -> bool:
         """Answer a request to one of GATEWAY_ROUTES; False for others, which are left alone."""
         path, method = scope["path"], scope["method"]
+        if path == "/metrics" and method == "GET":
+            await self._tell_metrics(scope, send, request)
+            return True
         call = PredictCall.of(path)
         if call is None:
             return False
@@ -131,23 +139,27 @@ class Gateway:
     ) -> None:
         """Answer one predict call. The token is in the header unless the path carried it."""
         token = token or bearer(scope)
-        began_s = time.monotonic()
+        began_s, traffic = time.monotonic(), None
         try:
             destination = await self._admit(token, stream_id)
+            traffic = self._lane(destination).traffic
             with self._budget.hold() as held:
                 body = await held.body(scope, receive, MAX_BODY_BYTES)
                 call = self._answer(token, destination, _forwarded(scope, request), body)
                 response = await _unless_gone(call, receive)
         except ClientGone:
+            self._note(traffic, GONE, began_s)
             log.info("client_gone")
             return
         except HooklineError as error:
+            self._note(traffic, error.status, began_s)
             if error.status >= _SERVER_FAULT:
                 extra = {"code": error.code, "what": error.what, "why": error.why}
                 log.warning("request_failed", extra=extra)
             await respond_problem(send, error, request)
             return
         spent = _spent(response, 1000 * (time.monotonic() - began_s))
+        self._note(traffic, response.status, began_s, spent)
         returned = [pair for pair in response.headers if pair[0] in _RETURNED]
         named = [*returned, (b"x-request-id", request.encode())]
         if spent and timing.ASK in scope["headers"]:
@@ -158,6 +170,24 @@ class Gateway:
     def close(self) -> None:
         """Close every idle connection to a replica."""
         self._pool.close()
+
+    async def _tell_metrics(self, scope: Scope, send: Send, request: str) -> None:
+        tenant = await asyncio.to_thread(self._lookup.table.tenant_of_admin, bearer(scope))
+        lanes = [lane for lane in self._lanes.values() if lane.tenant == tenant]
+        headers = [
+            (b"content-type", CONTENT_TYPE.encode()),
+            (b"cache-control", b"no-store"),
+            (b"x-request-id", request.encode()),
+        ]
+        await respond(send, 200, headers, metrics.text(lanes, self._refused).encode())
+
+    def _note(
+        self, traffic: Traffic | None, status: int, began_s: float, spent: Timing | None = None
+    ) -> None:
+        if traffic is None:
+            self._refused[status] += 1
+        else:
+            traffic.note(status, time.monotonic() - began_s, spent)
 
     def _tidy(self) -> None:
         self._pool.keep(self._lookup.table.addresses())

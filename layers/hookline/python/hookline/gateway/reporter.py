@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable, MutableMapping, Sequence
 from contextlib import suppress
 
-from hookline.gateway.load import Lane, Numbers
+from hookline.core.loads import Recent
+from hookline.gateway.load import Lane, Numbers, Report
 from hookline.gateway.teller import Teller
 
 log = logging.getLogger(__name__)
@@ -51,17 +52,29 @@ class Reporter:
             await asyncio.sleep(REST_S)
 
     async def report(self, lanes: Lanes) -> None:
-        """Tell the loads that are worth it."""
+        """Tell the loads that are worth it, and what was answered of late."""
         now = time.monotonic()
-        reports = [report for lane in lanes.values() if (report := lane.report(now))]
-        if reports and self._teller:
-            await asyncio.to_thread(self._teller.tell, reports)
+        all_lanes = list(lanes.values())
+        reports = [report for lane in all_lanes if (report := lane.report(now))]
+        recents = [(lane.tenant, lane.stream_id, lane.recent()) for lane in all_lanes]
+        told = [(tenant, stream_id, one) for tenant, stream_id, one in recents if one]
+        if self._teller and (reports or told):
+            await asyncio.to_thread(self._tell, self._teller, reports, told)
+
+    def _tell(
+        self, teller: Teller, reports: list[Report], told: list[tuple[str, int, Recent]]
+    ) -> None:
+        if reports:
+            teller.tell(reports)
+        for tenant, stream_id, recent in told:
+            teller.tell_traffic(tenant, stream_id, recent)
 
     def count(self, lanes: Lanes) -> None:
         """Hand on the numbers, and forget the streams that had none."""
+        now = time.monotonic()
         for place, lane in list(lanes.items()):
-            if lane.is_idle:
+            if lane.is_forgotten(now):
                 del lanes[place]
-        numbers = [lane.count() for lane in lanes.values()]
+        numbers = [lane.count() for lane in lanes.values() if not lane.is_idle]
         if numbers and self._count:
             self._count(numbers, time.time())

@@ -10,6 +10,7 @@ from hookline.core.errors import Conflict, HooklineError, NotReady, Unauthentica
 from hookline.core.ports import Catalog
 from hookline.core.records import PLATFORM, Credential, Replica, Stream, number
 from hookline.core.secrets import digest, same
+from hookline.gateway import metrics
 
 KEEP_S = 1.0  # how long an answer is believed; as long again while another is asked for
 EMPTY_KEEP_S = 0.25  # a stream without a replica is about to get one
@@ -83,6 +84,10 @@ class RoutingTable:
         answers = [kept.answer for kept in list(self._kept.values())]
         found = [answer.addresses for answer in answers if isinstance(answer, Destination)]
         return frozenset().union(*found)
+
+    def tenant_of_admin(self, key: str) -> str:
+        """The tenant whose metrics `key` may read. Raise what refuses it."""
+        return metrics.tenant_of_admin(self._catalog, key, self._clock())
 
     def forget(self, token: str) -> None:
         """Make the next `resolve` ask again."""

@@ -15,17 +15,11 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Protocol
 
-from hookline.core.exposition import Family, Sample, exposition
+from hookline.core.exposition import ITEMS, SECONDS, Family, Sample, exposition
 from hookline.runtime.items import Laps
 
 PUBLISH_S = 1.0
 GONE = 499  # what proxies write for a client that did not wait for its answer
-
-SECONDS = (
-    *(50e-6, 100e-6, 250e-6, 500e-6, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05),
-    *(0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0),
-)
-ITEMS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0)
 
 _STATUSES = (*(status.value for status in HTTPStatus), GONE)
 _BYTES = array("d").itemsize
