@@ -49,6 +49,7 @@ class Cloud:
         program: str = "hookline",
         status: int = 0,
         environment: dict[str, str] | None = None,
+        timeout_s: float = 110.0,
     ) -> subprocess.CompletedProcess[str]:
         """Run a command; its exit status must be `status`."""
         done = subprocess.run(
@@ -56,7 +57,7 @@ class Cloud:
             check=False,
             capture_output=True,
             text=True,
-            timeout=110,
+            timeout=timeout_s,
             env={**self.environment, **(environment or {})},
             cwd=ROOT,
         )

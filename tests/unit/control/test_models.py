@@ -55,6 +55,7 @@ def test_an_imported_model_tells_what_its_file_says(plane: Plane) -> None:
         "outputs": [{"name": "y", "dtype": "float32", "shape": [-1, 10]}],
         "labels": LABELS,
         "preparation": {"mean": [], "std": [], "scale": 1.0, "layout": ""},
+        "conversion": None,
         "status": "Ready",
         "created_at": "2023-11-14T22:13:20Z",
     }

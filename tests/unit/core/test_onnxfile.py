@@ -138,9 +138,25 @@ def test_a_graph_without_inputs_or_outputs_is_refused() -> None:
         read(model(outputs=[]))
 
 
-def test_a_sequence_output_is_refused_naming_it_and_the_mend() -> None:
+def test_a_sequence_of_tensors_and_score_maps_are_described_as_arrays() -> None:
     tensor = helper.make_tensor_type_proto(TensorProto.FLOAT, [None])
-    outputs = [helper.make_value_info("scores", helper.make_sequence_type_proto(tensor))]
+    scores = helper.make_map_type_proto(TensorProto.INT64, tensor)
+    outputs = [
+        helper.make_value_info("tables", helper.make_sequence_type_proto(tensor)),
+        helper.make_value_info("maps", helper.make_sequence_type_proto(scores)),
+    ]
+
+    found = read(model(outputs=outputs)).outputs
+
+    assert [(each.dtype, each.shape) for each in found] == [
+        ("float32", (-1, -1, -1)),
+        ("float32", (-1, -1)),
+    ]
+
+
+def test_an_optional_output_is_refused_naming_it_and_the_mend() -> None:
+    tensor = helper.make_tensor_type_proto(TensorProto.FLOAT, [None])
+    outputs = [helper.make_value_info("scores", helper.make_optional_type_proto(tensor))]
 
     with pytest.raises(InvalidModel, match="'scores' is not a tensor") as refused:
         read(model(outputs=outputs))

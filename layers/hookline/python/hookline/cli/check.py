@@ -57,7 +57,12 @@ def check_command(
 
 
 def _has_model(path: Path) -> bool:
-    return path.is_dir() and any(path.glob("*.onnx"))
+    """Whether one of the folder's own files is a model, whatever its name."""
+    if not path.is_dir():
+        return False
+    from hookline.convert.sources import holds_model  # noqa: PLC0415 - help needs none
+
+    return holds_model(path)
 
 
 def _check_alone(shell: Shell, bundle: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -17,7 +18,7 @@ from hookline.cli.options import (
     with_serving,
     with_wait,
 )
-from hookline.cli.preparing import preparation, whole_numbers, with_model_options
+from hookline.cli.preparing import preparation, with_model_options
 from hookline.cli.progress import progress
 from hookline.cli.shell import Shell, pass_shell
 
@@ -35,27 +36,39 @@ def model_command() -> None:
     examples=(
         "hookline model import digits.onnx --name digits",
         "hookline model import ./resnet --name resnet --labels imagenet.txt --scale 0.0039",
+        "hookline model import net.pt --name net --input-shape 1,3,224,224 --sample x.npy",
     ),
 )
 @click.argument("file_or_dir")
 @click.option("--name", required=True, help="What to call it.")
 @with_model_options
 @click.option(
-    "--input-shape",
-    callback=whole_numbers,
-    metavar="N,N,...",
-    help="Fixes the variable dimensions of the first input.",
+    "--sample",
+    "samples",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Compare a conversion on this .npy or .npz file as well; may be given often.",
 )
 @with_output
 @pass_shell
-def import_(shell: Shell, /, file_or_dir: str, name: str, **given: Any) -> None:
+def import_(
+    shell: Shell, /, file_or_dir: str, name: str, samples: tuple[Path, ...], **given: Any
+) -> None:
     """Upload a model and make it ready to deploy.
 
-    FILE_OR_DIR is an ONNX file, or a folder with one and perhaps labels.txt or labels.json.
+    FILE_OR_DIR is a model, or a folder with one and perhaps labels.txt or labels.json. What it is
+    is told by its content. What no replica runs is converted to ONNX first, on this machine, and
+    compared with the original.
     """
-    from hookline.cli.modelfiles import find_model  # noqa: PLC0415 - help needs none
+    from hookline.cli.importing import (  # noqa: PLC0415 - help needs none
+        described,
+        ready_model,
+        tell_difference,
+    )
 
-    found = find_model(file_or_dir, given["labels"])
+    found = ready_model(shell.config, file_or_dir, given, samples=samples, is_checked=True)
+    tell_difference(found)
     sent_bytes, total_bytes = 0, found.path.stat().st_size
     with shell.client() as cloud, progress(f"Uploading {found.path.name}", "bytes") as bar:
 
@@ -69,7 +82,8 @@ def import_(shell: Shell, /, file_or_dir: str, name: str, **given: Any) -> None:
             name,
             labels=found.labels,
             preparation=preparation(given),
-            input_shape=given["input_shape"] or (),
+            input_shape=given["input_shape"] or () if found.format == "onnx" else (),
+            described=described(found),
             on_bytes=on_bytes,
         )
     shell.show(model, ("id", "name", "format", "status"))

@@ -1,33 +1,38 @@
-"""Find a model and its labels on this machine, and refuse early what cannot be one."""
+"""A model on this machine and the names of its classes."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from hookline.core.errors import InvalidInput, InvalidModel, NotFound
+from hookline.core.errors import InvalidInput, NotFound
+
+if TYPE_CHECKING:
+    from hookline.convert.job import Tensor
 
 LABEL_FILES = ("labels.json", "labels.txt")
-LFS_POINTER = b"version https://git-lfs"
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFiles:
-    """A model file and the names of its classes."""
+    """A model file, its format, and what is known of it beside what it says itself."""
 
     path: Path
     labels: tuple[str, ...] = ()
+    format: str = "onnx"
+    inputs: tuple[Tensor, ...] = ()
+    outputs: tuple[Tensor, ...] = ()
+    conversion: dict[str, Any] | None = None
 
 
-def find_model(place: str, labels_file: str | None = None) -> ModelFiles:
-    """The model at `place`: a file, or a folder with one .onnx file and perhaps its labels."""
+def find_labels(place: str, labels_file: str | None = None) -> tuple[str, ...]:
+    """The labels in `labels_file`, else those in the folder `place`; none where there are none."""
     path = Path(place)
-    model = _only_model(path) if path.is_dir() else path
-    _check(model)
     beside = [path / name for name in LABEL_FILES] if path.is_dir() else []
     found = [Path(labels_file)] if labels_file else [name for name in beside if name.is_file()]
-    return ModelFiles(model, read_labels(found[0]) if found else ())
+    return read_labels(found[0]) if found else ()
 
 
 def read_labels(path: Path) -> tuple[str, ...]:
@@ -52,26 +57,3 @@ def _json_labels(path: Path, text: str) -> tuple[str, ...]:
     if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
         raise InvalidInput(f"{path} does not hold a list of strings.", hint=hint)
     return tuple(labels)
-
-
-def _only_model(folder: Path) -> Path:
-    found = sorted(folder.glob("*.onnx"))
-    if len(found) != 1:
-        names = ", ".join(path.name for path in found) or "none"
-        raise InvalidModel(
-            f"{folder} should hold one .onnx file; it holds {names}.", hint="Name the file itself."
-        )
-    return found[0]
-
-
-def _check(path: Path) -> None:
-    if not path.is_file():
-        raise NotFound(f"There is no file or folder {path}.", hint="Check the path of the model.")
-    with path.open("rb") as file:
-        start = file.read(len(LFS_POINTER))
-    if not start:
-        raise InvalidModel(f"{path} is empty.", hint="Export or download the model again.")
-    if start == LFS_POINTER:
-        raise InvalidModel(
-            f"{path} is a Git LFS pointer, not the model.", hint="Fetch it with `git lfs pull`."
-        )

@@ -12,7 +12,7 @@ NAMES = ("mean", "std", "scale", "layout")
 
 
 def with_model_options(function: F) -> F:
-    """Add --labels, --mean, --std, --scale and --layout."""
+    """Add --labels, --mean, --std, --scale, --layout and --input-shape."""
     for option in reversed(_OPTIONS):
         function = option(function)
     return function
@@ -51,4 +51,10 @@ _OPTIONS = (
     click.option("--std", callback=numbers, metavar="N,N,N", help="Divided by, for each channel."),
     click.option("--scale", type=float, help="Multiplies pixels first, as 0.00392 for 1/255."),
     click.option("--layout", type=click.Choice(("NCHW", "NHWC")), help="Order of an image's axes."),
+    click.option(
+        "--input-shape",
+        callback=whole_numbers,
+        metavar="N,N,...",
+        help="Fixes the variable dimensions of the first input.",
+    ),
 )

@@ -15,7 +15,6 @@ from typing import Any, BinaryIO
 import msgspec
 
 from hookline.cli import exits
-from hookline.cli.modelfiles import find_model
 from hookline.cli.preparing import preparation
 from hookline.core.archives import HOOK_FILE
 from hookline.core.config import Config
@@ -28,6 +27,7 @@ from hookline.runtime.spec import (
     Preparation,
     SandboxSpec,
     ServerSpec,
+    Tensor,
 )
 
 PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -59,14 +59,19 @@ def launch_spec(
     `show`: files that hooks may see although they lie in a folder of temporary files.
     Raise NotFound, InvalidModel or InvalidBundle for what is not there or not usable.
     """
-    found = find_model(wishes.model, wishes.given.get("labels"))
+    from hookline.cli.importing import described, ready_model  # noqa: PLC0415 - help needs none
+
+    found = ready_model(config, wishes.model, wishes.given)
     with unpacked(wishes.bundle) as code_dir:
         pipeline = PipelineSpec(
             model_path=str(found.path.resolve()),
+            format=found.format,  # type: ignore[arg-type]  # the importer knows just these words
+            inputs=msgspec.convert(described(found).get("inputs", ()), tuple[Tensor, ...]),
+            outputs=msgspec.convert(described(found).get("outputs", ()), tuple[Tensor, ...]),
             labels=found.labels,
             preparation=msgspec.convert(preparation(wishes.given), Preparation),
             code_dir=code_dir,
-            site_dirs=_site_dirs(config, code_dir),
+            site_dirs=(*_site_dirs(config, code_dir), *_backend_dirs(config, found.format)),
             formatter=wishes.given.get("formatter") or "raw",
             formatter_args=wishes.given.get("formatter_args") or {},
             trace_hooks=config.trace_hooks,
@@ -189,3 +194,9 @@ def _site_dirs(config: Config, code_dir: str) -> tuple[str, ...]:
 
     found = site_dirs(Path(code_dir), config.home / "cache")
     return tuple(str(path) for path in found)
+
+
+def _backend_dirs(config: Config, model_format: str) -> tuple[str, ...]:
+    from hookline.staging.stage import backend_dirs  # noqa: PLC0415 - as above
+
+    return tuple(str(path) for path in backend_dirs(model_format, config.home / "cache"))

@@ -80,12 +80,14 @@ class Client:
         labels: Iterable[str] = (),
         preparation: Mapping[str, Any] | None = None,
         input_shape: Iterable[int] = (),
+        described: Mapping[str, Any] | None = None,
         on_bytes: OnBytes | None = None,
     ) -> views.Model:
         """Upload a model file and make it a model. `labels` name its classes, in order.
 
         `preparation` tells canned image input: {"mean": […], "std": […], "scale": …, "layout": …};
-        `input_shape` fixes the variable dimensions of the first input.
+        `input_shape` fixes the variable dimensions of the first input. A file that is not ONNX is
+        `described` by its "format", "inputs" and "outputs", as `hookline model import` does it.
 
         >>> cloud.import_model("digits.onnx", name="digits", labels=list("0123456789")).id
         2
@@ -95,7 +97,7 @@ class Client:
             "labels": list(labels),
             "preparation": dict(preparation or {}),
             "input_shape": list(input_shape),
-        }
+        } | dict(described or {})
         body = {"name": name, "sha256": sha256} | {k: v for k, v in wanted.items() if v}
         return self._wire.call("POST", "/v1/models", views.Model, body=body)
 

@@ -35,6 +35,7 @@ class Model(View, frozen=True, kw_only=True):
     outputs: tuple[Tensor, ...] = ()
     labels: tuple[str, ...] = ()
     preparation: dict[str, Any] = {}
+    conversion: dict[str, Any] | None = None
     created_at: str = ""
 
 

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from aws_lambda_powertools.event_handler import Response
 
-from hookline.control import app, paging, signature
+from hookline.control import app, modelfile, paging, signature
 from hookline.control.answers import CREATED, NO_CONTENT, created, no_content
 from hookline.control.caller import Call, Calling
 from hookline.control.idempotency import create_numbered
 from hookline.control.paging import Limit, PageToken
 from hookline.control.transactions import Write
 from hookline.control.uses import refuse_if_used
-from hookline.core import onnxfile
 from hookline.core.errors import NotFound
 from hookline.core.ports import Delete, Ports
-from hookline.core.records import Model, upload_key
+from hookline.core.records import Conversion, Model, upload_key
 from hookline.core.requests import NewModel, NewUpload
 from hookline.core.topology import Handler
 from hookline.core.views import ModelView, PageView, RequestView, UploadView
@@ -41,7 +40,7 @@ def upload(call: Calling, body: NewUpload) -> Response[UploadView]:
 
 @router.post("/v1/models", status_code=CREATED)
 def import_model(call: Calling, body: NewModel) -> Response[ModelView]:
-    """Import an uploaded ONNX file."""
+    """Import an uploaded file: ONNX, TorchScript or .pt2."""
     described = _described(call, body)
 
     def plan(model_id: int) -> tuple[Model, list[Write]]:
@@ -61,19 +60,20 @@ def _described(call: Call, body: NewModel) -> Model:
             hint="Ask POST /v1/uploads where to put the file, put it there, then import it.",
         )
     with call.ports.blobs.open(key) as file:
-        found = onnxfile.inspect(file)
+        found = modelfile.inspect(file, body)
     inputs = signature.inputs(body, found)
     return Model(
         tenant=call.tenant,
         id=0,
         name=body.name,
-        format="onnx",
+        format=body.format,
         sha256=body.sha256,
         size_bytes=blob.size_bytes,
         inputs=inputs,
         outputs=found.outputs,
         labels=signature.labels(body, found),
         preparation=signature.preparation(body, found, inputs),
+        conversion=Conversion(**body.conversion.model_dump()) if body.conversion else None,
         created_at=call.now(),
     )
 

@@ -2,6 +2,9 @@
 
 Field numbers are those of onnx.proto3 (github.com/onnx/onnx). A file whose weights lie elsewhere is
 refused wherever it says so, also in a subgraph, a function or a training graph.
+
+Sequences and maps are described as the arrays that a replica makes of them: a score map of
+scikit-learn's converters is [rows, classes], a sequence of score tables [rows, outputs, classes].
 """
 
 from __future__ import annotations
@@ -27,14 +30,15 @@ _DOMAIN, _VERSION = 1, 2  # OperatorSetIdProto
 _KEY, _VALUE = 1, 2  # StringStringEntryProto
 _INITIALIZER, _INPUT, _OUTPUT, _SPARSE_INITIALIZER = 5, 11, 12, 15  # GraphProto
 _NAME, _TYPE = 1, 2  # ValueInfoProto
-_TENSOR_TYPE, _DENOTATION = 1, 6  # TypeProto
+_TENSOR_TYPE, _SEQUENCE_TYPE, _MAP_TYPE, _DENOTATION = 1, 4, 5, 6  # TypeProto
 _ELEM_TYPE, _SHAPE = 1, 2  # TypeProto.Tensor
+_SEQUENCE_OF, _MAP_TO = 1, 2  # TypeProto.Sequence, TypeProto.Map
 _DIMENSION, _DIM_VALUE = 1, 1  # TensorShapeProto
 _TENSOR_NAME, _EXTERNAL_DATA, _DATA_LOCATION = 8, 13, 14  # TensorProto
 _SPARSE_VALUES = 1  # SparseTensorProto
 
 # Where tensors may hide: message → field number → message. Other fields are skipped.
-_PARTS: dict[str, dict[int, str]] = {
+PARTS: dict[str, dict[int, str]] = {
     "model": {7: "graph", 20: "training", 25: "function"},
     "training": {1: "graph", 2: "graph"},
     "function": {7: "node", 11: "attribute"},
@@ -95,12 +99,21 @@ def inspect(file: BinaryIO) -> OnnxModel:
         ) from None
 
 
+def has_external_data(file: BinaryIO) -> bool:
+    """Whether the model in a seekable file has weights elsewhere; False where it is no model."""
+    reader = Reader(file)
+    try:
+        return _is_elsewhere(reader, reader.whole(), "model", 0)
+    except Malformed:
+        return False
+
+
 def _model(reader: Reader, model: Span) -> OnnxModel:
     graphs = list(islice(reader.messages(model, _GRAPH), 2))
     opsets = [_opset(reader, span) for span in islice(reader.messages(model, _OPSET), MAX_OPSETS)]
     if len(graphs) != 1 or not opsets or reader.integer(model, _IR_VERSION) < 1:
         raise Malformed("It has no graph, or does not say which version of ONNX it is.")
-    _refuse_external(reader, model, "model", 0)
+    _refuse_external(reader, model)
     return OnnxModel(
         inputs=tuple(_inputs(reader, graphs[0])),
         outputs=tuple(_tensors(reader, graphs[0], _OUTPUT, "output")),
@@ -148,11 +161,13 @@ def _tensors(reader: Reader, graph: Span, number: int, role: str) -> list[Tensor
 
 def _tensor(reader: Reader, value: Span, role: str) -> TensorSpec:
     name = reader.text(value, _NAME)
-    tensor = _tensor_type(reader, value)
+    tensor, shape = _tensor_type(reader, value), None
+    if tensor is None and role == "output":
+        tensor, shape = _rows(reader, value)
     if tensor is None:
         raise InvalidModel(
             f"The {role} {name!r} is not a tensor.",
-            why="Models take and give tensors here, not sequences, maps or optional values.",
+            why="Models take tensors, and give tensors, score maps or sequences of tensors.",
             hint="Export it with plain tensors; with skl2onnx, use options={'zipmap': False}.",
         )
     dtype = _DTYPES.get(reader.integer(tensor, _ELEM_TYPE))
@@ -161,7 +176,7 @@ def _tensor(reader: Reader, value: Span, role: str) -> TensorSpec:
             f"The {role} {name!r} has a type that is not supported.",
             why=f"Supported are {', '.join(_DTYPES.values())}.",
         )
-    return TensorSpec(name=name, dtype=dtype, shape=_shape(reader, tensor))
+    return TensorSpec(name=name, dtype=dtype, shape=shape or _shape(reader, tensor))
 
 
 def _tensor_type(reader: Reader, value: Span) -> Span | None:
@@ -175,6 +190,20 @@ def _tensor_type(reader: Reader, value: Span) -> Span | None:
     return found
 
 
+def _rows(reader: Reader, value: Span) -> tuple[Span | None, tuple[int, ...]]:
+    """The tensor type inside a sequence, or inside the maps of one, and its shape as an array."""
+    for kind in reader.messages(value, _TYPE):
+        for sequence in reader.messages(kind, _SEQUENCE_TYPE):
+            for element in reader.messages(sequence, _SEQUENCE_OF):
+                for tensor in reader.messages(element, _TENSOR_TYPE):
+                    return tensor, (-1, -1, -1)
+                for scores in reader.messages(element, _MAP_TYPE):
+                    for to in reader.messages(scores, _MAP_TO):
+                        for tensor in reader.messages(to, _TENSOR_TYPE):
+                            return tensor, (-1, -1)
+    return None, ()
+
+
 def _shape(reader: Reader, tensor: Span) -> tuple[int, ...]:
     dimensions = (
         reader.integer(span, _DIM_VALUE, -1)
@@ -184,21 +213,28 @@ def _shape(reader: Reader, tensor: Span) -> tuple[int, ...]:
     return tuple(max(size, -1) for size in islice(dimensions, MAX_DIMENSIONS))
 
 
-def _refuse_external(reader: Reader, message: Span, kind: str, depth: int) -> None:
+def _refuse_external(reader: Reader, model: Span) -> None:
+    if _is_elsewhere(reader, model, "model", 0):
+        raise InvalidModel(
+            "The model's weights are in other files.",
+            why="One file is imported, and these weights would be missing.",
+            hint="Import it with `hookline model import`, which takes the weights from beside it, "
+            "or export it as one file.",
+        )
+
+
+def _is_elsewhere(reader: Reader, message: Span, kind: str, depth: int) -> bool:
     """Look through everything that may hold a tensor."""
     if depth > MAX_NESTING * _PER_LEVEL:
         raise Malformed(f"Its graphs are nested more than {MAX_NESTING} deep.")
-    parts = _PARTS.get(kind, {})
+    parts = PARTS.get(kind, {})
     for field in reader.fields(message):
         if field.number in parts:
-            _refuse_external(reader, checked_span(field), parts[field.number], depth + 1)
+            if _is_elsewhere(reader, checked_span(field), parts[field.number], depth + 1):
+                return True
         elif kind == "tensor" and _is_external(field.number, field.value):
-            raise InvalidModel(
-                "The model's weights are in other files.",
-                why="One file is imported, and these weights would be missing.",
-                hint="Export the model as one file: onnx.save(model, path), or external_data=False "
-                "in torch.onnx.export.",
-            )
+            return True
+    return False
 
 
 def _is_external(number: int, value: int) -> bool:

@@ -20,6 +20,7 @@ DROP_NAME_BYTES = 900  # of a name in a key, which has 1,024 at most (DynamoDB's
 PLATFORM = "_"  # the tenant of records that are found before the tenant is known
 
 ModelStatus = Literal["Ready", "Failed"]
+ModelFormat = Literal["onnx", "torchscript", "pt2"]
 StreamStatus = Literal["Deploying", "Running", "Updating", "Failed", "Undeploying", "Undeployed"]
 JobStatus = Literal[
     "Received",
@@ -103,6 +104,18 @@ class Preparation(Value):
     layout: Literal["", "NCHW", "NHWC"] = ""
 
 
+class Conversion(Value):
+    """What a model was made from, with what, and how far its answers are from the original's.
+
+    `max_difference` is the largest over `cases` inputs; None where there was nothing to run.
+    """
+
+    source: str
+    tool: str = ""
+    max_difference: float | None = None
+    cases: int = 0
+
+
 class Failure(Value):
     """Why something failed, in the words of the error that ended it."""
 
@@ -116,13 +129,14 @@ class Model(NumberedRecord):
 
     kind: ClassVar[str] = "model"
     name: str
-    format: Literal["onnx"]
+    format: ModelFormat
     sha256: str
     size_bytes: int
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     labels: tuple[str, ...] = ()
     preparation: Preparation = Preparation()
+    conversion: Conversion | None = None
     status: ModelStatus = "Ready"
     created_at: float
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 from hookline.core.records import (
     FormatterName,
     Gathering,
+    ModelFormat,
     OutputColumn,
     OutputFormat,
     Role,
@@ -28,6 +29,21 @@ Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 # No control characters: names are printed on terminals and in logs.
 Name = Annotated[
     str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")
+]
+DType = Literal[
+    "bool",
+    "float16",
+    "float32",
+    "float64",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "string",
+    "uint8",
+    "uint16",
+    "uint32",
+    "uint64",
 ]
 UserName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._@+-]{0,63}$")]
 Suffix = Annotated[
@@ -59,10 +75,28 @@ class PreparationFields(Body):
     layout: Literal["", "NCHW", "NHWC"] = ""
 
 
+class TensorFields(Body):
+    """An input or output, batch axis included. A variable dimension is -1."""
+
+    name: Name
+    dtype: DType
+    shape: Annotated[tuple[Annotated[int, Field(ge=-1)], ...], Field(max_length=64)]
+
+
+class ConversionFields(Body):
+    """What the file was made from, with what, and how far its answers are from the original's."""
+
+    source: Name
+    tool: Annotated[str, Field(max_length=200)] = ""
+    max_difference: Annotated[float, Field(ge=0)] | None = None
+    cases: Annotated[int, Field(ge=0)] = 0
+
+
 class NewModel(Body):
     """An uploaded file to import. What is not given is read from the file.
 
     `input_shape` fixes the variable dimensions of the first input, with or without the batch axis.
+    The files of PyTorch do not say what they take and give: `inputs` and `outputs` do.
     """
 
     name: Name
@@ -70,6 +104,10 @@ class NewModel(Body):
     labels: Annotated[tuple[str, ...], Field(max_length=50_000)] | None = None
     preparation: PreparationFields | None = None
     input_shape: Annotated[tuple[int, ...], Field(min_length=1, max_length=16)] | None = None
+    format: ModelFormat = "onnx"
+    inputs: Annotated[tuple[TensorFields, ...], Field(max_length=1000)] = ()
+    outputs: Annotated[tuple[TensorFields, ...], Field(max_length=1000)] = ()
+    conversion: ConversionFields | None = None
 
 
 class BundleFields(Body):

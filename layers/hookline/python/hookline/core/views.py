@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from hookline.core.ports import BlobInfo, SignedRequest
 from hookline.core.records import (
     Bundle,
+    Conversion,
     CustomCode,
     Drop,
     Failure,
@@ -82,6 +83,7 @@ class ModelView(View):
     outputs: tuple[TensorSpec, ...]
     labels: tuple[str, ...]
     preparation: Preparation
+    conversion: Conversion | None
     status: ModelStatus
     created_at: datetime
 

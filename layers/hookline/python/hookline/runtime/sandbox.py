@@ -96,7 +96,8 @@ def _enter_namespaces(spec: SandboxSpec, code_dir: str) -> None:
     """Go on as main inside; outer and init never return from here."""
     uid, gid = os.geteuid(), os.getegid()
     visible = Visible.of(spec, code_dir)
-    kernel.unshare(kernel.NEW_USER | kernel.NEW_PID | kernel.NEW_IPC)
+    network = 0 if spec.has_network else kernel.NEW_NETWORK
+    kernel.unshare(kernel.NEW_USER | kernel.NEW_PID | kernel.NEW_IPC | network)
     _map_ids(uid, gid)
     _stay_behind_alive_together()
     os.setsid()  # Ctrl-C reaches outer alone, which passes it on once

@@ -21,11 +21,21 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
     layout: Literal["", "NCHW", "NHWC"] = ""
 
 
+class Tensor(msgspec.Struct, frozen=True):
+    """An input or output, for formats whose files do not say."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+
 class PipelineSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that decides an answer. `code_dir` holds inference.py; empty means no hooks."""
 
     model_path: str
-    format: Literal["onnx"] = "onnx"
+    format: Literal["onnx", "torchscript", "pt2"] = "onnx"
+    inputs: tuple[Tensor, ...] = ()  # none: the file says
+    outputs: tuple[Tensor, ...] = ()
     labels: tuple[str, ...] = ()
     preparation: Preparation = Preparation()
     code_dir: str = ""
@@ -66,6 +76,7 @@ class SandboxSpec(msgspec.Struct, frozen=True, kw_only=True):
     """What user code may see. `hide`: folders that look empty; `show`: read-only inside them.
 
     `writable` folders inside hidden ones stay writable. `mode` auto uses what the machine has.
+    Without `has_network` nothing can be reached, this machine included.
     """
 
     mode: Literal["auto", "on", "off"] = "auto"
@@ -75,6 +86,7 @@ class SandboxSpec(msgspec.Struct, frozen=True, kw_only=True):
     max_memory_bytes: int = 0  # 0: no limit
     max_processes: int = 0
     max_open_files: int = 4096
+    has_network: bool = True
 
 
 class LaunchSpec(msgspec.Struct, frozen=True, kw_only=True):

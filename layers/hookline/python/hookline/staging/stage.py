@@ -6,7 +6,8 @@ Runs in trusted code, before the user's code starts; the spec it returns holds p
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from hookline.adapters.machine.environments import install
@@ -14,10 +15,19 @@ from hookline.adapters.machine.repositories import checkout
 from hookline.core.archives import HOOK_FILE
 from hookline.core.errors import InvalidBundle, NotFound
 from hookline.core.ports import Blobs, Ports
-from hookline.core.records import Bundle, CustomCode, Model, Serving, Volume, upload_key
+from hookline.core.records import (
+    Bundle,
+    CustomCode,
+    Model,
+    Serving,
+    TensorSpec,
+    Volume,
+    upload_key,
+)
 from hookline.runtime.artifacts import extract_bundle
+from hookline.runtime.backends.packages import PACKAGES
 from hookline.runtime.requirements import parse
-from hookline.runtime.spec import PipelineSpec, Preparation, SandboxSpec
+from hookline.runtime.spec import PipelineSpec, Preparation, SandboxSpec, Tensor
 from hookline.staging.models import model_file
 from hookline.staging.volumes import listing, source
 
@@ -50,6 +60,8 @@ def pipeline_spec(
     return PipelineSpec(
         model_path=str(_stage_model(ports, model, run_dir / "model", cache_dir)),
         format=model.format,
+        inputs=_signature(model.format, model.inputs),
+        outputs=_signature(model.format, model.outputs),
         labels=model.labels,
         preparation=Preparation(
             mean=preparation.mean,
@@ -58,7 +70,14 @@ def pipeline_spec(
             layout=preparation.layout,
         ),
         code_dir=str(code_dir) if code_dir.is_dir() else "",
-        site_dirs=tuple(str(path) for path in (*linked, *site_dirs(code_dir, cache_dir))),
+        site_dirs=tuple(
+            str(path)
+            for path in (
+                *linked,
+                *site_dirs(code_dir, cache_dir),
+                *backend_dirs(model.format, cache_dir),
+            )
+        ),
         formatter=serving.formatter,
         formatter_args=serving.formatter_args,
         gpus=serving.gpus,
@@ -127,6 +146,21 @@ def _stage_model(ports: Ports, model: Model, model_dir: Path, cache_dir: Path) -
     named.parent.mkdir(parents=True)
     named.symlink_to(path)
     return named
+
+
+def _signature(model_format: str, tensors: Sequence[TensorSpec]) -> tuple[Tensor, ...]:
+    """What the model takes or gives, where its file does not say."""
+    if model_format == "onnx":
+        return ()
+    return tuple(Tensor(each.name, each.dtype, each.shape) for each in tensors)
+
+
+def backend_dirs(model_format: str, cache_dir: Path) -> tuple[Path, ...]:
+    """Where the framework is that runs this format, installed unless this Python has it."""
+    wanted = PACKAGES.get(model_format)
+    if wanted is None or find_spec(wanted.module) is not None:
+        return ()
+    return (install(list(wanted.requirements), cache_dir),)
 
 
 def site_dirs(code_dir: Path, cache_dir: Path) -> tuple[Path, ...]:

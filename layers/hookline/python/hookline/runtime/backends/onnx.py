@@ -49,6 +49,8 @@ _DTYPES = {
 }
 # What scikit-learn's converters write for class probabilities: one {class: score} per row.
 _SCORE_MAP = re.compile(r"seq\(map\((int64|string),tensor\((float|double)\)\)\)")
+# What they write where there are several classifiers: one table of scores each.
+_TABLES = re.compile(r"seq\(tensor\((float|double|int64|string)\)\)")
 _SEVERITY_FATAL = 4  # errors come as exceptions, and are logged where they are handled
 _NOISE = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : |/\S*onnxruntime\S*/\S+\.(?:cc|h):\d+ ")
 
@@ -118,6 +120,9 @@ def _spec(node: onnxruntime.NodeArg, kind: str) -> TensorSpec:
     if is_score_map:
         dtype = "float64" if is_score_map[2] == "double" else "float32"
         return TensorSpec(node.name, dtype, (-1, -1))
+    tables = kind == "output" and _TABLES.fullmatch(node.type)
+    if tables:
+        return TensorSpec(node.name, _DTYPES[f"tensor({tables[1]})"], (-1, -1, -1))
     if node.type not in _DTYPES:
         raise ModelLoadFailed(
             f"The {kind} {node.name} has the type {node.type}, which is not supported.",
@@ -133,7 +138,10 @@ def _array(value: Any) -> np.ndarray[Any, Any]:
         return value
     if isinstance(value, list) and all(isinstance(row, dict) for row in value):
         return np.array([list(row.values()) for row in value], np.float32)
+    if isinstance(value, list) and len({np.shape(table) for table in value}) == 1:
+        return np.stack(value, axis=1)  # the examples stay the first axis
     raise InvalidOutput(
         f"The model answered a {type(value).__name__} where a tensor was expected.",
-        why="Sequences and maps have no rows to give back one by one.",
+        why="It is no score map, and no sequence of tensors of one shape.",
+        hint="Export the model with one tensor for each output.",
     )

@@ -1,0 +1,92 @@
+"""Make a model on this machine one that replicas run: found, converted where need be, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hookline.cli import exits
+from hookline.cli.modelfiles import ModelFiles, find_labels
+from hookline.convert.isolation import Bench
+from hookline.convert.job import Tensor
+from hookline.convert.pipeline import Kitchen, Prepared
+from hookline.convert.sources import find_source
+from hookline.core.config import Config
+
+
+def ready_model(
+    config: Config,
+    place: str,
+    given: dict[str, Any],
+    *,
+    samples: Sequence[Path] = (),
+    is_checked: bool = False,
+) -> ModelFiles:
+    """The model at `place` as a file that replicas run. Raise InvalidModel with what to do.
+
+    With `is_checked` a file that needs no conversion is loaded once as well.
+    """
+    source = find_source(Path(place))
+    labels = find_labels(place, given.get("labels"))
+    kitchen = Kitchen(_bench(config), config.home / "cache", exits.say)
+    prepared = kitchen.prepare(source, tuple(given.get("input_shape") or ()), tuple(samples))
+    result = prepared.result
+    if is_checked and prepared.format == "onnx" and not prepared.is_converted:
+        kitchen.check(prepared)
+    return ModelFiles(
+        path=prepared.path,
+        labels=labels or result.labels,
+        format=prepared.format,
+        inputs=result.inputs if prepared.format != "onnx" else (),
+        outputs=result.outputs if prepared.format != "onnx" else (),
+        conversion=_conversion(prepared),
+    )
+
+
+def described(found: ModelFiles) -> dict[str, Any]:
+    """What the API is told beside the file; nothing of a plain ONNX file."""
+    told: dict[str, Any] = {}
+    if found.format != "onnx":
+        told |= {"format": found.format}
+        told |= {"inputs": _told(found.inputs), "outputs": _told(found.outputs)}
+    if found.conversion:
+        told["conversion"] = found.conversion
+    return told
+
+
+def tell_difference(found: ModelFiles) -> None:
+    """Say on stderr how near the conversion is to the original."""
+    if not found.conversion:
+        return
+    difference, cases = found.conversion["max_difference"], found.conversion["cases"]
+    if difference is None:
+        exits.say(f"It loads and runs as {found.format}.")
+        return
+    exits.say(
+        f"Converted from {found.conversion['source']}: the largest difference from the original "
+        f"is {difference:.3g}, over {cases} inputs."
+    )
+
+
+def _bench(config: Config) -> Bench:
+    """Steps see neither the user's files nor hookline's own."""
+    home = Path.home()
+    hidden = [config.home, config.config_home, *([home] if home != Path("/") else [])]
+    return Bench(sandbox=config.sandbox, hidden=tuple(hidden))
+
+
+def _conversion(prepared: Prepared) -> dict[str, Any] | None:
+    if not prepared.title:
+        return None
+    result = prepared.result
+    return {
+        "source": prepared.title,
+        "tool": result.tool,
+        "max_difference": result.max_difference,
+        "cases": result.cases,
+    }
+
+
+def _told(tensors: Sequence[Tensor]) -> list[dict[str, Any]]:
+    return [{"name": t.name, "dtype": t.dtype, "shape": list(t.shape)} for t in tensors]

@@ -1,0 +1,130 @@
+"""Inputs to compare a model and its conversion on: random ones, and the user's samples.
+
+Of hookline it imports only what `hookline.convert.job` may; numpy is in every environment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hookline.convert.job import SAMPLES, Job, Tensor
+from hookline.core.errors import InvalidInput, InvalidModel
+
+Array = np.ndarray[Any, Any]
+Case = tuple[list[Array], list[Array]]  # inputs and outputs, each in the model's order
+SEED = 2016
+_ROWS = (1, 3)
+_SIZES = (8, 1, 64, 224, 299)  # tried for dimensions that the model leaves open
+_FILES = (".npy", ".npz")
+
+
+def record(job: Job, inputs: Sequence[Tensor], call: Callable[[list[Array]], list[Array]]) -> int:
+    """Run the source on random inputs and on the samples, and store all; return how many."""
+    made = [_first_that_runs(inputs, rows, call) for rows in _ROWS]
+    made += [(given, call(given)) for given in _samples(job, inputs)]
+    stored: dict[str, Any] = {}
+    for index, (given, answered) in enumerate(made):
+        stored |= {f"{index}.in.{at}": value for at, value in enumerate(given)}
+        stored |= {f"{index}.out.{at}": np.asarray(value) for at, value in enumerate(answered)}
+    np.savez(Path(job.folder) / SAMPLES, **stored)
+    return len(made)
+
+
+def recorded(path: Path) -> Iterator[Case]:
+    """The cases that `record` stored."""
+    with np.load(path, allow_pickle=False) as stored:
+        count = len({name.partition(".")[0] for name in stored.files})
+        for index in range(count):
+            yield _numbered(stored, f"{index}.in."), _numbered(stored, f"{index}.out.")
+
+
+def random_inputs(inputs: Sequence[Tensor], rows: int, size: int) -> list[Array]:
+    """One array for each input: `rows` examples, and `size` in other open dimensions."""
+    chance = np.random.default_rng(SEED + rows)
+    return [_random(tensor, rows, size, chance) for tensor in inputs]
+
+
+def largest_difference(wanted: Array, found: Array) -> float:
+    """Between numbers the largest distance; between anything else the share that differs."""
+    if wanted.shape != found.shape:
+        raise InvalidModel(
+            f"The converted model answers the shape {list(found.shape)} where the original "
+            f"answers {list(wanted.shape)}.",
+            hint="Convert it with the framework's own tools, and compare.",
+        )
+    if wanted.size == 0:
+        return 0.0
+    if wanted.dtype.kind in "fiu" and found.dtype.kind in "fiu":
+        both = (wanted.astype(np.float64), found.astype(np.float64))
+        same = (both[0] == both[1]) | (np.isnan(both[0]) & np.isnan(both[1]))
+        return float(np.where(same, 0.0, np.abs(both[0] - both[1])).max())
+    return float(np.mean(wanted.astype(str) != found.astype(str)))
+
+
+def _first_that_runs(
+    inputs: Sequence[Tensor], rows: int, call: Callable[[list[Array]], list[Array]]
+) -> Case:
+    """The first size that the source accepts; its refusal of the last if it accepts none."""
+    is_open = any(size < 0 for tensor in inputs for size in tensor.shape[1:])
+    sizes = _SIZES if is_open else _SIZES[:1]
+    for size in sizes:
+        given = random_inputs(inputs, rows, size)
+        try:
+            return given, call(given)
+        except Exception:  # frameworks raise what they like
+            if size == sizes[-1]:
+                raise
+    raise AssertionError("There is at least one size.")
+
+
+def _random(tensor: Tensor, rows: int, size: int, chance: np.random.Generator) -> Array:
+    shape = [size if each < 0 else each for each in tensor.shape]
+    if shape and tensor.shape[0] < 0:
+        shape[0] = rows
+    if tensor.dtype == "string":
+        return np.full(shape, "a", object)
+    kind = np.dtype(tensor.dtype)
+    if kind.kind == "f":
+        return chance.standard_normal(shape).astype(kind)
+    return chance.integers(0, 2, shape).astype(kind)
+
+
+def _samples(job: Job, inputs: Sequence[Tensor]) -> Iterator[list[Array]]:
+    for name in job.samples:
+        path = Path(name)
+        if path.suffix not in _FILES:
+            raise InvalidInput(
+                f"The sample {path.name} is not an .npy or .npz file.",
+                hint="Save the model's input with numpy.save, or several with numpy.savez.",
+            )
+        try:
+            stored = np.load(path, allow_pickle=False)
+        except (ValueError, OSError, EOFError) as error:
+            raise InvalidInput(f"The sample {path.name} cannot be read.", why=f"{error}.") from None
+        if isinstance(stored, np.ndarray):
+            yield [_as(stored, inputs[0])]
+            continue
+        missing = [tensor.name for tensor in inputs if tensor.name not in stored.files]
+        if missing and len(inputs) != len(stored.files):
+            raise InvalidInput(
+                f"The sample {path.name} has no array {missing[0]!r}.",
+                hint=f"The model takes {', '.join(tensor.name for tensor in inputs)}.",
+            )
+        names = [tensor.name for tensor in inputs] if not missing else stored.files
+        yield [_as(stored[name], tensor) for name, tensor in zip(names, inputs, strict=True)]
+
+
+def _as(value: Array, tensor: Tensor) -> Array:
+    """`value` in the type of the input, with a batch axis where it lacks one."""
+    if value.ndim == len(tensor.shape) - 1:
+        value = value[None]
+    return value.astype(object if tensor.dtype == "string" else tensor.dtype)
+
+
+def _numbered(stored: Any, prefix: str) -> list[Array]:
+    count = sum(name.startswith(prefix) for name in stored.files)
+    return [stored[f"{prefix}{at}"] for at in range(count)]

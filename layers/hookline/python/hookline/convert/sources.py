@@ -1,0 +1,140 @@
+"""Finds the model at a place: a file, or a folder that holds one and perhaps other things."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hookline.convert.refusals import refusal
+from hookline.core.errors import InvalidModel, NotFound
+from hookline.core.formats import Kind, kind_of
+
+MAX_FILES = 1000  # of a folder, looked at
+_CHUNK_BYTES = 1 << 20
+_SAVED_MODEL = "saved_model.pb"
+_SYMBOL, _PARAMS = "-symbol.json", ".params"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A model as its author left it. `path` names it; `folder` holds what it needs beside."""
+
+    kind: Kind
+    path: Path
+    folder: Path | None = None
+
+    @property
+    def shown(self) -> Path:
+        """What a process must see to read all of it."""
+        return (self.folder or self.path).resolve()
+
+    def digest(self) -> str:
+        """SHA-256 of everything that is read."""
+        found = hashlib.sha256(self.kind.encode())
+        for path in self._files():
+            found.update(f"{path.relative_to(self.shown)}\0{path.stat().st_size}\0".encode())
+            with path.open("rb") as file:
+                while chunk := file.read(_CHUNK_BYTES):
+                    found.update(chunk)
+        return found.hexdigest()
+
+    def _files(self) -> list[Path]:
+        shown = self.shown
+        return sorted(p for p in shown.rglob("*") if p.is_file()) if self.folder else [shown]
+
+
+def find_source(place: Path) -> Source:
+    """The model at `place`. Raise NotFound, or InvalidModel with what to do."""
+    if place.is_dir():
+        return _in_folder(place)
+    if not place.is_file():
+        raise NotFound(f"There is no file or folder {place}.", hint="Check the path of the model.")
+    return _of_file(place, _kind(place))
+
+
+def holds_model(folder: Path) -> bool:
+    """Whether there is something in `folder` that is a model, of whatever kind."""
+    return (folder / _SAVED_MODEL).is_file() or next(_models(folder), None) is not None
+
+
+def _kind(path: Path) -> Kind:
+    with path.open("rb") as file:
+        return kind_of(file)
+
+
+def _of_file(path: Path, kind: Kind) -> Source:
+    refused = refusal(kind, str(path))
+    if refused:
+        raise refused
+    if kind == "savedmodel":
+        return Source(kind, path.parent, path.parent)
+    if kind == "mxnet-symbol":
+        return Source(kind, path, _with_parameters(path))
+    if kind == "mxnet-params":
+        symbol = path.with_name(path.name.removesuffix(_PARAMS).rpartition("-")[0] + _SYMBOL)
+        if not symbol.is_file():
+            raise InvalidModel(
+                f"{path} holds an MXNet model's weights without its network.",
+                why=f"There is no {symbol.name} beside it.",
+                hint="Put both files into one folder, as save_checkpoint and export wrote them.",
+            )
+        return Source("mxnet-symbol", symbol, path.parent)
+    # The weights of an ONNX file may lie beside it, in files that it names.
+    return Source(kind, path, path.parent if kind == "onnx" and _is_split(path) else None)
+
+
+def _is_split(path: Path) -> bool:
+    from hookline.core.onnxfile import has_external_data  # noqa: PLC0415 - only where it is asked
+
+    with path.open("rb") as file:
+        return has_external_data(file)
+
+
+def _with_parameters(symbol: Path) -> Path:
+    prefix = symbol.name.removesuffix(_SYMBOL)
+    if not any(symbol.parent.glob(f"{prefix}-*{_PARAMS}")):
+        raise InvalidModel(
+            f"{symbol} is an MXNet network without its weights.",
+            why=f"There is no {prefix}-0000{_PARAMS} beside it.",
+            hint="Put both files into one folder, as save_checkpoint and export wrote them.",
+        )
+    return symbol.parent
+
+
+def _in_folder(folder: Path) -> Source:
+    if (folder / _SAVED_MODEL).is_file():
+        return Source("savedmodel", folder, folder)
+    if folder.suffix == ".mlpackage" or (folder / "Data" / "com.apple.CoreML").is_dir():
+        raise refusal("coreml", str(folder)) or InvalidModel(f"{folder} is a Core ML model.")
+    found = list(_models(folder))
+    if len(found) == 1:
+        return _of_file(*found[0])
+    for path, kind in [] if found else _kinds(folder):
+        refused = refusal(kind, str(path)) if kind not in ("empty", "unknown") else None
+        if refused:
+            raise refused
+    names = ", ".join(path.name for path, _ in found) or "none"
+    raise InvalidModel(
+        f"{folder} should hold one model; it holds {names}.", hint="Name the file itself."
+    )
+
+
+def _kinds(folder: Path) -> list[tuple[Path, Kind]]:
+    paths = sorted(path for path in folder.iterdir() if path.is_file() and path.name[0] != ".")
+    return [(path, _kind(path)) for path in paths[:MAX_FILES]]
+
+
+def _models(folder: Path) -> Iterator[tuple[Path, Kind]]:
+    """The files that can be imported, an MXNet model's two counted as one."""
+    kinds = _kinds(folder)
+    symbols = [path for path, kind in kinds if kind == "mxnet-symbol"]
+    for path, kind in kinds:
+        is_pair = kind == "mxnet-params" and _belongs(path, symbols)
+        if refusal(kind, path.name) is None and not is_pair:
+            yield path, kind
+
+
+def _belongs(params: Path, symbols: Sequence[Path]) -> bool:
+    return any(params.name.startswith(f"{s.name.removesuffix(_SYMBOL)}-") for s in symbols)
