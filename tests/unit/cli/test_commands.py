@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from tests import onnx_models
 from tests.unit.cli.conftest import Call
 from tests.unit.cli.fake_api import KEY, TOKEN, FakeApi
 
@@ -23,7 +24,7 @@ FAILURE = {"code": "hook_failed", "message": "init raised.", "trace": "inference
 @pytest.fixture
 def model_file(tmp_path: Path) -> Path:
     path = tmp_path / "digits.onnx"
-    path.write_bytes(b"onnx bytes")
+    onnx_models.identity(path)
     return path
 
 
@@ -39,7 +40,7 @@ def test_import_uploads_the_file_and_its_labels(
     answer = json.loads(result.stdout)
     assert (answer["id"], answer["name"], answer["labels"]) == (1, "pets", ["cat", "dog"])
     assert answer["preparation"] == {"mean": [0.5, 0.5], "scale": 0.25}
-    assert b"onnx bytes" in api.blobs.values()
+    assert model_file.read_bytes() in api.blobs.values()
 
 
 def test_import_of_a_folder_finds_the_model_and_the_labels(

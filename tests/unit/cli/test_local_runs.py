@@ -188,7 +188,7 @@ def test_check_shows_the_hooks_own_line(bench: Path) -> None:
         ("run nowhere.onnx good.json", 3),
         ("run model.onnx nowhere.json", 3),
         ("run model.onnx good.json --hooks good.json", 6),
-        ("run good.json good.json", 8),
+        ("run good.json good.json", 6),
     ],
 )
 def test_what_is_not_there_or_not_usable_is_told(line: str, code: int, bench: Path) -> None:
