@@ -77,12 +77,12 @@ def statements(grants: Sequence[Grant], resources: Resources) -> list[iam.Policy
 
 
 def leading_key(place: str, tenant: str) -> str:
-    """The partition of `own` records or of those of the `platform`."""
-    return {"own": f"T#{tenant}", "platform": "T#_"}[place]
+    """The partition of `own` records, of those of `jobs`, or of those of the `platform`."""
+    return {"own": f"T#{tenant}", "jobs": f"J#{tenant}", "platform": "T#_"}[place]
 
 
 def _catalog(grants: Sequence[Grant], resources: Resources) -> Iterator[iam.PolicyStatement]:
-    """A transaction may write to two partitions, so what is allowed in both is said at once."""
+    """A transaction may write to several partitions, so what is allowed in all is said at once."""
     places = {
         verb: tuple(grant.place for grant in grants if verb in grant.verbs) for verb in _CATALOG
     }

@@ -72,7 +72,11 @@ def test_conditions_have_keys_that_their_actions_know(templates: Templates) -> N
 
 
 def test_a_role_reads_the_partitions_of_its_grants_and_no_others(templates: Templates) -> None:
-    partitions = {"own": leading_key("acme"), "platform": leading_key(PLATFORM)}
+    partitions = {
+        "own": leading_key("acme"),
+        "jobs": leading_key("acme", "jobs"),
+        "platform": leading_key(PLATFORM),
+    }
     for name, grants in granted().items():
         wanted = {
             (f"dynamodb:{verb.title()}{'' if verb == 'query' else 'Item'}", partitions[grant.place])
@@ -124,15 +128,20 @@ def test_only_the_reconciler_starts_and_ends_processes(templates: Templates) -> 
     assert [name.partition("Role")[0] for name in who] == ["Reconcile"]
 
 
-def test_what_runs_user_code_can_change_nothing_but_a_jobs_own_files(templates: Templates) -> None:
+def test_what_runs_user_code_can_change_nothing_but_jobs(templates: Templates) -> None:
     tenant = templates["Tenant-acme"]
     stream = {action for one in tenant.rights_of("TasksStreamRole") for action in one.actions}
     reads = {"dynamodb:GetItem", "s3:GetObject", "s3:ListBucket"}
     assert stream == reads | {"ecs:DescribeTasks"}
-    worker = [one for one in tenant.rights_of("TasksWorkerRole") if "s3:PutObject" in one.actions]
-    assert [resource.partition("/")[2] for one in worker for resource in one.resources] == [
+    worker = tenant.rights_of("TasksWorkerRole")
+    files = [one for one in worker if {"s3:PutObject", "s3:DeleteObject"} & {*one.actions}]
+    assert [resource.partition("/")[2] for one in files for resource in one.resources] == [
         "acme/jobs/*"
     ]
+    records = [one for one in worker if "dynamodb:PutItem" in one.actions]
+    keys = [one.condition["ForAllValues:StringEquals"]["dynamodb:LeadingKeys"] for one in records]
+    assert [listed(key) for key in keys] == [["J#acme"]]
+    assert not any("dynamodb:DeleteItem" in one.actions for one in worker)
 
 
 def test_roles_are_passed_to_tasks_only_and_are_those_of_streams(templates: Templates) -> None:

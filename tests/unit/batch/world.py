@@ -18,6 +18,7 @@ from hookline.core.topology import FINISH, PLAN, Handler, queue_spec
 from hookline.runtime.engine import EngineDied
 from hookline.runtime.items import Answer, Item, Outcome
 from tests.fakes import FakeClock
+from tests.granted import granted
 
 TENANT = "acme"
 LEASE_S = 61  # after this time every lease of a worker has ended
@@ -174,13 +175,14 @@ class World:
         self.ports.queue.send(FINISH, [message(TENANT, self.job_id)])
 
     def worker(self, open_engine: OpenEngine | None = None) -> Worker:
-        return Worker(self.ports, open_engine or self.engine.open, draining=self.draining)
+        ports = granted(self.ports, "worker")
+        return Worker(ports, open_engine or self.engine.open, draining=self.draining)
 
     def plan(self) -> int:
-        return self._deliver(PLAN, plan.build(self.ports))
+        return self._deliver(PLAN, plan.build(granted(self.ports, "plan")))
 
     def finish(self) -> int:
-        return self._deliver(FINISH, finish.build(self.ports))
+        return self._deliver(FINISH, finish.build(granted(self.ports, "finish")))
 
     def work(self, open_engine: OpenEngine | None = None) -> int:
         """One worker, until no message is left."""

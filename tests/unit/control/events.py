@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from hookline.core.ports import Ports
 from hookline.core.topology import FUNCTIONS, Handler
+from tests.granted import granted
 
 ADMIN = {"tenant": "a", "user": "ada", "role": "admin"}
 USER = {"tenant": "a", "user": "uma", "role": "user"}
@@ -73,7 +74,8 @@ class Plane:
         if name not in self._handlers:
             entry = next(function.entry for function in FUNCTIONS if function.name == name)
             module, _, build = entry.partition(":")
-            self._handlers[name] = getattr(importlib.import_module(module), build)(self.ports)
+            ports = granted(self.ports, name)
+            self._handlers[name] = getattr(importlib.import_module(module), build)(ports)
         return self._handlers[name]
 
     def __call__(

@@ -19,7 +19,7 @@ from hookline.core.errors import (
     Unavailable,
 )
 from hookline.core.ports import Delete, Put
-from hookline.core.records import Record
+from hookline.core.records import Job, Record, Shard
 from tests.fakes import FakeClock
 from tests.unit.adapters.aws.world import TABLE, fresh_clients, make_table, moto_clients
 
@@ -94,6 +94,17 @@ def test_every_item_of_a_tenant_has_its_leading_key_alone() -> None:
         ("T#t2", "note#c"),
     ]
     assert leading_key("t") == "T#t"
+
+
+@pytest.mark.parametrize("kind", [Job, Shard])
+def test_the_records_of_jobs_are_apart_from_what_else_a_tenant_has(
+    catalog: DynamoCatalog, stub: Stubber, kind: type[Record]
+) -> None:
+    key = {"pk": {"S": leading_key("t", "jobs")}, "sk": {"S": f"{kind.kind}#1"}}
+    stub.add_response("get_item", {}, {"TableName": TABLE, "Key": key, "ConsistentRead": True})
+
+    assert catalog.get(kind, "t", "1") is None
+    assert leading_key("t", "jobs") == "J#t"
 
 
 def test_reads_are_consistent(catalog: DynamoCatalog, stub: Stubber) -> None:

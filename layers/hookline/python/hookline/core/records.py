@@ -33,6 +33,7 @@ JobStatus = Literal[
     "Failed",
 ]
 Role = Literal["admin", "user"]
+RecordPlace = Literal["own", "jobs"]
 FormatterName = Literal["raw", "classification"]
 SplitName = Literal["files", "lines"]
 OutputFormat = Literal["csv", "jsonl"]
@@ -49,9 +50,13 @@ class Value(BaseModel):
 
 
 class Record(Value):
-    """Something the catalog stores."""
+    """Something the catalog stores.
+
+    `place`: what may write the jobs of a tenant may for that not write what else it has.
+    """
 
     kind: ClassVar[str]
+    place: ClassVar[RecordPlace] = "own"
 
     tenant: str
     version: int = Field(default=0, exclude=True)
@@ -282,6 +287,7 @@ class Job(NumberedRecord):
     """
 
     kind: ClassVar[str] = "job"
+    place: ClassVar[RecordPlace] = "jobs"
     model_id: int
     volume_id: int
     serving: Serving
@@ -321,6 +327,7 @@ class Shard(Record):
     """
 
     kind: ClassVar[str] = "shard"
+    place: ClassVar[RecordPlace] = "jobs"
     job_id: int
     index: int
     first: int

@@ -46,8 +46,8 @@ class Grant:
 
     The place is where in the port, the verbs are what is done there:
 
-    - catalog: `own` records, or those of the `platform`, which are found before the tenant is
-      known; get, query, put, delete
+    - catalog: `own` records but those of `jobs`, and those of the `platform`, which are found
+      before the tenant is known; get, query, put, delete
     - blobs: what follows the tenant in their keys; read (and whether one is there), list, write,
       abort (what is written piece by piece), delete
     - queue: its name; send, receive, depth
@@ -134,6 +134,7 @@ FUNCTIONS: tuple[Function, ...] = (
         ),
         grants=_grants(
             "catalog own: get query put delete",
+            "catalog jobs: query",
             "catalog platform: get put",
             "blobs uploads: read write delete",
         ),
@@ -178,6 +179,7 @@ FUNCTIONS: tuple[Function, ...] = (
         ),
         grants=_grants(
             "catalog own: get query put delete",
+            "catalog jobs: query",
             "catalog platform: get put",
             "blobs uploads: read",
             "blobs volumes: read list write delete",
@@ -197,6 +199,7 @@ FUNCTIONS: tuple[Function, ...] = (
         ),
         grants=_grants(
             "catalog own: get query put",
+            "catalog jobs: get query put",
             "catalog platform: get put delete",
             "blobs uploads: read",
             "blobs volumes: read",
@@ -213,7 +216,7 @@ FUNCTIONS: tuple[Function, ...] = (
         routes=_routes("GET /v1/batches/{job_id}/verify"),
         memory_mb=1024,
         grants=_grants(
-            "catalog own: get query",
+            "catalog jobs: get query",
             "catalog platform: get put",
             "blobs jobs: read",
         ),
@@ -242,7 +245,8 @@ FUNCTIONS: tuple[Function, ...] = (
         queue=PLAN,
         timeout_s=300,
         grants=_grants(
-            "catalog own: get query put",
+            "catalog own: get",
+            "catalog jobs: get query put",
             "blobs volumes: read list",
             "blobs triggers: read",
             "blobs jobs: read write",
@@ -259,7 +263,7 @@ FUNCTIONS: tuple[Function, ...] = (
         timeout_s=300,
         memory_mb=1024,
         grants=_grants(
-            "catalog own: get query put",
+            "catalog jobs: get query put",
             "blobs jobs: read write abort",
             "queue finish: send",
         ),
@@ -274,6 +278,7 @@ FUNCTIONS: tuple[Function, ...] = (
         timeout_s=60,
         grants=_grants(
             "catalog own: get query put",
+            "catalog jobs: put",
             "catalog platform: get query put delete",
             "blobs volumes: read list",
             "blobs triggers: read write",
@@ -306,6 +311,7 @@ FUNCTIONS: tuple[Function, ...] = (
         timeout_s=60,
         grants=_grants(
             "catalog own: get query put delete",
+            "catalog jobs: query",
             "catalog platform: get query put delete",
             "queue drops: send",
             "queue plan: send depth",
@@ -335,7 +341,8 @@ PROCESSES: tuple[ProcessKind, ...] = (
     ProcessKind(
         "worker",
         _grants(
-            "catalog own: get query put",
+            "catalog own: get",
+            "catalog jobs: get query put",
             "blobs uploads: read",
             "blobs volumes: read list",
             "blobs jobs: read write delete",

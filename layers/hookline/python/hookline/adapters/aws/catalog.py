@@ -1,7 +1,8 @@
 """Catalog over one DynamoDB table.
 
-The partition key is `T#<tenant>`, alone and whole, so that a role's condition on leading keys is an
-equality and no tenant's name can be the beginning of another's. The sort key is `<kind>#<key>`.
+The partition key is `T#<tenant>`, or `J#<tenant>` for the records of jobs, alone and whole, so that
+a role's condition on leading keys is an equality and no tenant's name can be the beginning of
+another's. The sort key is `<kind>#<key>`.
 """
 
 from __future__ import annotations
@@ -23,11 +24,13 @@ from hookline.core.ports import (
     check_writes,
     encoded,
 )
-from hookline.core.records import Record, number
+from hookline.core.records import Record, RecordPlace, number
 
 R = TypeVar("R", bound=Record)
 Item = dict[str, Any]
 """An item as DynamoDB's wire has it: {"pk": {"S": …}, "version": {"N": …}}."""
+
+_LETTERS: dict[RecordPlace, str] = {"own": "T", "jobs": "J"}
 
 
 class DynamoCatalog:
@@ -41,7 +44,7 @@ class DynamoCatalog:
         found = call(
             self._clients.dynamodb.get_item,
             TableName=self._table,
-            Key=_place(tenant, kind.kind, name),
+            Key=_place(kind, tenant, name),
             ConsistentRead=True,
         )
         return _decoded(kind, found["Item"]) if "Item" in found else None
@@ -70,8 +73,8 @@ class DynamoCatalog:
         if after > prefix and not after.startswith(prefix):
             return Page([])  # every key with the prefix comes before
         # DynamoDB refuses a start outside of the query; before the prefix is where it begins anyway
-        start = _place(tenant, kind.kind, after) if after and after.startswith(prefix) else None
-        items = self._items(_place(tenant, kind.kind, prefix), start, limit + 1)
+        start = _place(kind, tenant, after) if after and after.startswith(prefix) else None
+        items = self._items(_place(kind, tenant, prefix), start, limit + 1)
         shown = [_decoded(kind, item) for item in items[:limit]]
         return Page(shown, after=shown[-1].key if len(items) > limit else "")
 
@@ -111,7 +114,7 @@ class DynamoCatalog:
 
     def _put(self, record: Record) -> Item:
         """`write` names this very write, so that a repeated request can be told from another's."""
-        item = _place(record.tenant, record.kind, record.key) | {
+        item = _place(type(record), record.tenant, record.key) | {
             "version": {"N": str(record.version + 1)},
             "body": {"S": encoded(record)},
             "write": {"S": uuid4().hex},
@@ -123,19 +126,19 @@ class DynamoCatalog:
         return {"TableName": self._table, "Item": item, **condition}
 
     def _delete(self, record: Record) -> Item:
-        key = _place(record.tenant, record.kind, record.key)
+        key = _place(type(record), record.tenant, record.key)
         condition = _if_version(record, "attribute_not_exists(pk) OR version = :version")
         return {"TableName": self._table, "Key": key, **condition}
 
 
-def leading_key(tenant: str) -> str:
-    """The partition of everything a tenant has: what its roles are limited to."""
-    return f"T#{tenant}"
+def leading_key(tenant: str, place: RecordPlace = "own") -> str:
+    """The partition of what a tenant has in a place: what its roles are limited to."""
+    return f"{_LETTERS[place]}#{tenant}"
 
 
-def _place(tenant: str, kind: str, key: str) -> Item:
-    check_record_key(tenant, kind, key)
-    return {"pk": {"S": leading_key(tenant)}, "sk": {"S": f"{kind}#{key}"}}
+def _place(kind: type[Record], tenant: str, key: str) -> Item:
+    check_record_key(tenant, kind.kind, key)
+    return {"pk": {"S": leading_key(tenant, kind.place)}, "sk": {"S": f"{kind.kind}#{key}"}}
 
 
 def _if_version(record: Record, condition: str) -> Item:
