@@ -2,13 +2,14 @@ from __future__ import annotations
 
 from hashlib import sha256
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import pytest
 
 from hookline.core.errors import ModelLoadFailed, NotFound, Unavailable
 from hookline.core.ports import Blobs, Ports
 from hookline.core.records import Model
+from hookline.staging.cache import ModelCache
 from hookline.staging.models import model_file
 
 DATA = b"weights" * 400_000
@@ -30,6 +31,11 @@ class Elsewhere:
             raise Unavailable("AWS cannot be reached.")
         self.opened += 1
         return self._blobs.open(key)
+
+
+def used(blobs: Blobs | Elsewhere, model: Model, home: Path) -> Path:
+    """The model's file, with a cache in `home`; the whole port is not needed for it."""
+    return model_file(cast("Blobs", blobs), model, ModelCache(home / "cache"), home)
 
 
 @pytest.fixture
@@ -57,7 +63,7 @@ def test_a_file_on_this_machine_is_used_where_it_lies(
 ) -> None:
     ports.blobs.put(model.blob_key, DATA)
 
-    path = model_file(ports.blobs, model, tmp_path / "cache")
+    path = used(ports.blobs, model, tmp_path)
 
     assert path.read_bytes() == DATA
     assert not (tmp_path / "cache").exists()
@@ -68,7 +74,7 @@ def test_a_file_elsewhere_is_fetched_once(
 ) -> None:
     ports.blobs.put(model.blob_key, DATA)
 
-    first, second = (model_file(elsewhere, model, tmp_path / "cache") for _ in range(2))  # type: ignore[arg-type]  # the part of the port that is used
+    first, second = (used(elsewhere, model, tmp_path) for _ in range(2))
 
     assert first.read_bytes() == DATA
     assert (first, elsewhere.opened) == (second, 1)
@@ -81,7 +87,7 @@ def test_a_file_that_is_not_the_imported_one_is_never_used(
 
     for _ in range(2):
         with pytest.raises(ModelLoadFailed, match="not the one that was imported"):
-            model_file(elsewhere, model, tmp_path / "cache")  # type: ignore[arg-type]  # as above
+            used(elsewhere, model, tmp_path)
 
     left = [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
     assert not [path for path in left if path.stat().st_size]  # a lock is empty
@@ -93,10 +99,10 @@ def test_a_download_that_breaks_leaves_nothing_behind(
     ports.blobs.put(model.blob_key, DATA)
     elsewhere.is_down = True
     with pytest.raises(Unavailable):
-        model_file(elsewhere, model, tmp_path / "cache")  # type: ignore[arg-type]  # as above
+        used(elsewhere, model, tmp_path)
     elsewhere.is_down = False
 
-    assert model_file(elsewhere, model, tmp_path / "cache").read_bytes() == DATA  # type: ignore[arg-type]  # as above
+    assert used(elsewhere, model, tmp_path).read_bytes() == DATA
 
 
 @pytest.mark.parametrize("is_elsewhere", [False, True])
@@ -106,4 +112,4 @@ def test_a_file_that_is_gone_is_told_by_the_models_number(
     blobs = elsewhere if is_elsewhere else ports.blobs
 
     with pytest.raises(NotFound, match="file of model 2 is gone"):
-        model_file(blobs, model, tmp_path / "cache")  # type: ignore[arg-type]  # as above
+        used(blobs, model, tmp_path)

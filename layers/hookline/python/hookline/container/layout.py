@@ -8,6 +8,7 @@ from tempfile import mkdtemp
 
 from hookline.adapters.aws.settings import AwsSettings
 from hookline.adapters.aws.task import OwnTask
+from hookline.staging.cache import GB
 from hookline.staging.place import Place
 
 
@@ -25,6 +26,7 @@ def place_in(settings: AwsSettings, *, threads: int) -> Place:
         log_level=settings.log_level,
         trace_hooks=process.trace_hooks,
         threads=threads,
+        cache_bytes=process.cache_gb * GB,
     )
 
 

@@ -11,6 +11,7 @@ from hookline.adapters.machine.fetched import built_once
 from hookline.core.errors import DeadlineExceeded, ModelLoadFailed, NotFound
 from hookline.core.ports import Blobs
 from hookline.core.records import Model
+from hookline.staging.cache import ModelCache
 from hookline.staging.volumes import local_path
 
 FETCH_TIMEOUT_S = 1800.0  # how long one process waits for another that fetches the same file
@@ -19,28 +20,28 @@ _CHUNK_BYTES = 1 << 20
 _HINT = "Import the model again."
 
 
-def model_file(blobs: Blobs, model: Model, cache_dir: Path) -> Path:
-    """The path of the model's file; `cache_dir` keeps what is fetched.
+def model_file(blobs: Blobs, model: Model, cache: ModelCache, user: Path) -> Path:
+    """The path of the model's file. `cache` keeps what is fetched, while the folder `user` exists.
 
     Raise NotFound when it is gone, ModelLoadFailed when it is not the one that was imported.
     """
     uri = blobs.uri(model.blob_key)
     if not uri.startswith("file:"):
-        return _fetched(blobs, model, cache_dir)
+        fetched = partial(_fetched, blobs, model)
+        return cache.file(model.sha256, model.size_bytes, user, fetched)
     path = local_path(uri)  # this machine's own disk: the file is mapped where it lies
     if not path.is_file():
         raise _gone(model)
     return path
 
 
-def _fetched(blobs: Blobs, model: Model, cache_dir: Path) -> Path:
+def _fetched(blobs: Blobs, model: Model, target: Path) -> Path:
     late = DeadlineExceeded(
         f"Fetching the file of model {model.id} took too long.", hint="Try again."
     )
     deadline = time.monotonic() + FETCH_TIMEOUT_S
-    target = cache_dir.absolute() / "models" / model.sha256
     build = partial(_fetch, blobs, model)
-    return built_once(target, build, deadline=deadline, late=late) / "file"
+    return built_once(target, build, deadline=deadline, late=late)
 
 
 def _fetch(blobs: Blobs, model: Model, work: Path) -> Path:

@@ -10,6 +10,7 @@ import msgspec
 from hookline.core.ports import Ports
 from hookline.core.records import Model, Serving
 from hookline.runtime.spec import LaunchSpec, ServerSpec
+from hookline.staging.cache import CACHE_BYTES
 from hookline.staging.stage import pipeline_spec, sandbox_spec
 
 
@@ -17,6 +18,7 @@ from hookline.staging.stage import pipeline_spec, sandbox_spec
 class Place:
     """`run_dir` is one process's own; `cache_dir` is shared. User code never sees `hidden`.
 
+    `cache_bytes` are those that fetched models may take.
     `threads` are those of one inference, 0 for one per core. The process that runs the user's code
     dies with `parent_pid`, if that is not 0.
     """
@@ -29,12 +31,15 @@ class Place:
     trace_hooks: bool
     threads: int = 0
     parent_pid: int = 0
+    cache_bytes: int = CACHE_BYTES
 
     def launch_spec(
         self, ports: Ports, model: Model, serving: Serving, server: ServerSpec
     ) -> LaunchSpec:
         """Stage the files here and say how to run them. Raise what prevents it."""
-        staged = pipeline_spec(ports, model, serving, self.run_dir, self.cache_dir)
+        staged = pipeline_spec(
+            ports, model, serving, self.run_dir, self.cache_dir, cache_bytes=self.cache_bytes
+        )
         pipeline = msgspec.structs.replace(
             staged, threads=self.threads, trace_hooks=self.trace_hooks
         )

@@ -28,6 +28,7 @@ from hookline.runtime.artifacts import extract_bundle
 from hookline.runtime.backends.packages import PACKAGES
 from hookline.runtime.requirements import parse
 from hookline.runtime.spec import PipelineSpec, Preparation, SandboxSpec, Tensor
+from hookline.staging.cache import CACHE_BYTES, ModelCache
 from hookline.staging.models import model_file
 from hookline.staging.volumes import listing, source
 
@@ -43,12 +44,13 @@ def pipeline_spec(
     run_dir: Path,
     cache_dir: Path,
     *,
+    cache_bytes: int = CACHE_BYTES,
     checkout: Checkout = checkout,
 ) -> PipelineSpec:
     """Stage `model` and the code of `serving` under `run_dir`; what is fetched under `cache_dir`.
 
-    Raise NotFound when a file is gone, InvalidBundle when the bundle, its requirements or the
-    repository are bad.
+    `cache_bytes` bounds the models there. Raise NotFound when a file is gone, InvalidBundle when
+    the bundle, its requirements or the repository are bad.
     """
     code_dir = run_dir / "code"
     if serving.bundle is not None:
@@ -57,8 +59,9 @@ def pipeline_spec(
     if serving.custom_code is not None:
         linked = _link(serving.custom_code, code_dir, cache_dir, checkout)
     preparation = model.preparation
+    models = ModelCache(cache_dir / "models", cache_bytes)
     return PipelineSpec(
-        model_path=str(_stage_model(ports, model, run_dir / "model", cache_dir)),
+        model_path=str(_stage_model(ports, model, run_dir / "model", models)),
         format=model.format,
         inputs=_signature(model.format, model.inputs),
         outputs=_signature(model.format, model.outputs),
@@ -139,12 +142,11 @@ def _link(
     return ()
 
 
-def _stage_model(ports: Ports, model: Model, model_dir: Path, cache_dir: Path) -> Path:
+def _stage_model(ports: Ports, model: Model, model_dir: Path, models: ModelCache) -> Path:
     """The file under the name that hooks look for, alone in its folder as in SageMaker."""
-    path = model_file(ports.blobs, model, cache_dir)
+    model_dir.mkdir(parents=True)
     named = model_dir / f"model.{model.format}"
-    named.parent.mkdir(parents=True)
-    named.symlink_to(path)
+    named.symlink_to(model_file(ports.blobs, model, models, user=model_dir))
     return named
 
 

@@ -43,7 +43,7 @@ class ProcessSettings:
     """How a process in a container runs. Functions make nothing of it.
 
     `home` is a folder of its own, for what is fetched. `workers` are the shards that a worker has
-    in hand at once, 0 for one per CPU of the task.
+    in hand at once, 0 for one per CPU of the task. `cache_gb` are those of the fetched models.
     """
 
     home: Path = field(default_factory=lambda: Path(gettempdir()) / "hookline")
@@ -52,6 +52,7 @@ class ProcessSettings:
     sandbox: str = "auto"
     trace_hooks: bool = False
     workers: int = 0
+    cache_gb: int = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +88,13 @@ def _mapping(value: str) -> dict[str, str]:
     return parsed
 
 
+def _positive(value: str) -> int:
+    number = int(value)
+    if number < 1:
+        raise ValueError
+    return number
+
+
 def _level(value: str) -> str:
     if value not in ("DEBUG", "INFO", "WARNING", "ERROR"):
         raise ValueError
@@ -109,7 +117,10 @@ _OF_FLEET: Parsers = {
     "subnets": (_texts, "subnets, separated by commas"),
     "task_definitions": (_mapping, 'JSON such as {"stream-cpu": "arn:aws:ecs:…"}'),
 }
-_OF_PROCESS: Parsers = {one.name: PARSERS[one.name] for one in fields(ProcessSettings)}
+_OF_CONTAINER: Parsers = {"cache_gb": (_positive, "a number, at least 1")}
+_OF_PROCESS: Parsers = {
+    one.name: {**PARSERS, **_OF_CONTAINER}[one.name] for one in fields(ProcessSettings)
+}
 _ALL: Parsers = {**_EVERYWHERE, **_OF_FLEET, **_OF_PROCESS}
 _OPTIONAL = frozenset({"capacity_providers", "log_level", "tenant"})
 NAMES = tuple(sorted(_ALL))
