@@ -33,10 +33,11 @@ def test_a_host_and_a_worker_whose_clock_is_wrong_cost_no_row(
     other.ports = replace(other.ports, catalog=world.recorder)
     world.submit(FILES)
 
-    def interrupt() -> None:
-        other.work_once()  # takes what it holds for abandoned
+    def take_what_seems_abandoned() -> None:
+        other.work_once()
 
-    world.engine.on_run = interrupt
+    world.engine.on_run = take_what_seems_abandoned
+
     steps = [step for one in (world, other) for step in (one.plan, one.work_once, one.finish)]
     chance = Random(skew_s)
     for _ in range(400):

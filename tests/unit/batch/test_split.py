@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from hookline.batch import manifest, split
 from hookline.batch.entries import Source
+from hookline.batch.parquet import Tables
 from hookline.batch.reading import _load_all, _runs
 from hookline.core.records import Shard, Volume
 from hookline.runtime.items import Item, Outcome
@@ -178,7 +179,9 @@ def test_records_that_follow_each_other_are_read_at_once(world: World) -> None:
 
     counted: Any = Counted()
     loaded = [
-        body for run in _runs(entries) for _, body in _load_all(source._replace(blobs=counted), run)
+        body
+        for run in _runs(entries)
+        for _, body in _load_all(source._replace(blobs=counted), run, Tables())
     ]
 
     assert len(loaded) == 16

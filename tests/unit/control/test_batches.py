@@ -292,3 +292,16 @@ def test_what_is_for_records_is_refused_for_files(plane: Plane) -> None:
 
     for wrong in ({"joins_input": True}, {"has_header": True}, {"include": ["rows"]}):
         assert plane("POST", "/v1/batches", {**asked, **wrong}).status == 422
+
+
+def test_parquet_is_refused_where_it_is_not_installed(
+    plane: Plane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert started(plane, output_format="parquet")["output_format"] == "parquet"
+    monkeypatch.setattr("hookline.core.extras.find_spec", lambda _: None)
+    body = {"model_id": 1, "volume_id": 1, "output_format": "parquet"}
+
+    answer = plane("POST", "/v1/batches", body)
+
+    assert answer.status == 422
+    assert "Install hookline[parquet]" in answer.body["hint"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from functools import partial
 from itertools import groupby
 from typing import NamedTuple
@@ -11,7 +12,15 @@ from typing import NamedTuple
 from msgspec import structs
 
 from hookline.batch.entries import Entry, Source
-from hookline.core.errors import HooklineError, InputChanged, NotFound, TooLarge, Unavailable
+from hookline.batch.parquet import Place, Tables, is_parquet
+from hookline.core.errors import (
+    HooklineError,
+    InputChanged,
+    InvalidInput,
+    NotFound,
+    TooLarge,
+    Unavailable,
+)
 
 READERS = 8  # blobs may be far away; on the local disk most of them idle
 MAX_BATCH_BYTES = 16 * 1024 * 1024
@@ -30,6 +39,7 @@ class Reader:
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="read")
+        self._tables = Tables()
 
     def batches(
         self, source: Source, entries: Sequence[Entry], most: Callable[[], int]
@@ -50,9 +60,12 @@ class Reader:
     def close(self) -> None:
         """Drop what is not read yet, and end the threads."""
         self._threads.shutdown(cancel_futures=True)
+        self._tables.close()
 
     def _begin(self, source: Source, entries: Sequence[Entry]) -> list[Future[list[Loaded]]]:
-        return [self._threads.submit(_load_all, source, some) for some in _runs(entries)]
+        return [
+            self._threads.submit(_load_all, source, some, self._tables) for some in _runs(entries)
+        ]
 
 
 def _runs(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
@@ -64,18 +77,36 @@ def _runs(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
         yield from (found[start : start + step] for start in range(0, len(found), step))
 
 
-def _load_all(source: Source, entries: Sequence[Entry]) -> list[Loaded]:
+def _load_all(source: Source, entries: Sequence[Entry], tables: Tables) -> list[Loaded]:
     """What `load` gives for each: some files, or records of one file in their order."""
-    if len(entries) == 1 or not entries[0].is_record:
-        return [load(source, entry) for entry in entries]
+    first = entries[0]
+    if first.is_record and is_parquet(first.file):
+        return _loaded(entries, partial(_rows, source, entries, tables))
     whole = _span_of(entries)
-    if whole.size_bytes > MAX_FILE_BYTES:
+    if len(entries) == 1 or not first.is_record or whole.size_bytes > MAX_FILE_BYTES:
         return [load(source, entry) for entry in entries]
-    _, body = load(source, whole)
-    if not isinstance(body, bytes):
-        return [Loaded(entry, body) for entry in entries]
-    places = [(entry, entry.start - whole.start) for entry in entries]
-    return [Loaded(entry, body[at : at + entry.size_bytes]) for entry, at in places]
+    return _loaded(entries, partial(_records, source, entries, whole))
+
+
+def _records(source: Source, entries: Sequence[Entry], whole: Entry) -> list[bytes]:
+    body = _content(source, whole)
+    places = [(entry.start - whole.start, entry.size_bytes) for entry in entries]
+    return [body[at : at + size_bytes] for at, size_bytes in places]
+
+
+def _rows(source: Source, entries: Sequence[Entry], tables: Tables) -> list[bytes]:
+    """As JSON; those between, which a retry has kept, are read over."""
+    first, last = entries[0], entries[-1]
+    key = source.prefix + first.file
+    place = Place(key, first.etag, first.start, last.start - first.start + 1)
+    try:
+        with _that_is_there():
+            found = tables.records(source.blobs.open, place)
+    except InvalidInput:
+        _check_unchanged(source, first)  # else that is why
+        raise
+    _check_unchanged(source, first)
+    return [found[entry.start - first.start] for entry in entries]
 
 
 def _span_of(entries: Sequence[Entry]) -> Entry:
@@ -97,15 +128,25 @@ def _fitting(entries: Sequence[Entry], start: int, most: int) -> int:
 
 def load(source: Source, entry: Entry) -> Loaded:
     """The content of one file. Raise a retryable error when the storage cannot be reached."""
+    if not (entry.is_record and is_parquet(entry.file)):
+        [loaded] = _loaded([entry], lambda: [_content(source, entry)])
+        return loaded
+    with closing(Tables()) as tables:
+        [loaded] = _loaded([entry], partial(_rows, source, [entry], tables))
+        return loaded
+
+
+def _loaded(entries: Sequence[Entry], read: Callable[[], Sequence[bytes]]) -> list[Loaded]:
     try:
-        return Loaded(entry, _content(source, entry))
+        return [Loaded(entry, body) for entry, body in zip(entries, read(), strict=True)]
     except HooklineError as error:
         if error.retryable:
             raise
-        return Loaded(entry, error)
+        return [Loaded(entry, error) for entry in entries]
     except OSError as error:  # the storage answered; this file is damaged
         why = error.strerror or type(error).__name__
-        return Loaded(entry, Unavailable(f"The file {entry.name} cannot be read.", why=f"{why}."))
+        text = f"The file {entries[0].file} cannot be read."
+        return [Loaded(entry, Unavailable(text, why=f"{why}.")) for entry in entries]
 
 
 def _content(source: Source, entry: Entry) -> bytes:
@@ -115,20 +156,31 @@ def _content(source: Source, entry: Entry) -> bytes:
             why=f"A batch reads files of at most {MAX_FILE_BYTES} bytes.",
             hint="Split it, or make it smaller.",
         )
-    key = source.prefix + entry.file
-    try:
-        with source.blobs.open(key) as file:
-            if entry.is_record:
-                file.seek(entry.start)
-            body = file.read(entry.size_bytes + (not entry.is_record))
-        found = source.blobs.stat(key)  # after reading: an unchanged file was unchanged then
-    except NotFound:
-        found = None
-    if found is None:
-        raise _changed("is gone")
-    if len(body) != entry.size_bytes or entry.etag not in ("", found.etag):
+    with _that_is_there(), source.blobs.open(source.prefix + entry.file) as file:
+        if entry.is_record:
+            file.seek(entry.start)
+        body = file.read(entry.size_bytes + (not entry.is_record))
+    _check_unchanged(source, entry)
+    if len(body) != entry.size_bytes:
         raise _changed("has changed")
     return body
+
+
+def _check_unchanged(source: Source, entry: Entry) -> None:
+    """After reading: a file that is unchanged now was unchanged then."""
+    found = source.blobs.stat(source.prefix + entry.file)
+    if found is None:
+        raise _changed("is gone")
+    if entry.etag not in ("", found.etag):
+        raise _changed("has changed")
+
+
+@contextmanager
+def _that_is_there() -> Iterator[None]:
+    try:
+        yield
+    except NotFound:
+        raise _changed("is gone") from None
 
 
 def _changed(what: str) -> InputChanged:

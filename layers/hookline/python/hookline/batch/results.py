@@ -4,7 +4,8 @@ RFC 4180 in UTF-8, lines end with CRLF, no header row: the seed's contract is th
 is the path and the second the output. A text cell that a spreadsheet would execute gets a leading
 apostrophe; a number, or a list of numbers as the raw formatter writes it, is never touched.
 Further columns follow where the job asked for them. As JSON lines, a row is an object with the same
-in its members, and nothing is touched: no spreadsheet opens them.
+in its members, and nothing is touched: no spreadsheet opens them. As Parquet, the columns have the
+same names, all are texts but `ms`, and nothing is touched either.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from typing import NamedTuple
 
 import msgspec
 
+from hookline.batch import parquet
 from hookline.batch.parts import Row
-from hookline.batch.split import suffix_of
+from hookline.batch.split import MIME_TYPES, suffix_of
 from hookline.core.records import Job
 
 _EXECUTED = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
@@ -37,6 +39,12 @@ class Columns(NamedTuple):
     error: bool = False
     timing: bool = False
     input: bool = False
+
+    @property
+    def names(self) -> list[str]:
+        """Of every column, where columns have names."""
+        chosen = zip(("error", "ms", "input"), self, strict=True)
+        return ["path", "output", *(name for name, is_chosen in chosen if is_chosen)]
 
 
 def cell(text: str) -> str:
@@ -63,12 +71,19 @@ def key_of(job: Job) -> str:
 
 def written(rows: Iterable[Row], job: Job, *, has_errors: bool) -> Iterator[bytes]:
     """The bytes of the results as the job wants them. `has_errors`: some row of it failed."""
-    columns = Columns(
+    columns = columns_of(job, has_errors=has_errors)
+    if job.output_format == "parquet":
+        return parquet.written(rows, columns.names)
+    return (json_lines if job.output_format == "jsonl" else csv_lines)(rows, columns)
+
+
+def columns_of(job: Job, *, has_errors: bool) -> Columns:
+    """What a job wants beside the path and the output."""
+    return Columns(
         error=has_errors or "error" in job.include,
         timing="timing" in job.include,
         input=job.joins_input,
     )
-    return (json_lines if job.output_format == "jsonl" else csv_lines)(rows, columns)
 
 
 def json_lines(rows: Iterable[Row], columns: Columns) -> Iterator[bytes]:
@@ -93,7 +108,7 @@ def json_lines(rows: Iterable[Row], columns: Columns) -> Iterator[bytes]:
 
 
 def _is_of_json(row: Row) -> bool:
-    return suffix_of(row.name.rpartition("#")[0]) == ".jsonl"
+    return MIME_TYPES.get(suffix_of(row.name.rpartition("#")[0])) == "application/json"
 
 
 def _value(text: str | None, *, is_json: bool) -> object:

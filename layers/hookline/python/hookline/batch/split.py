@@ -1,7 +1,8 @@
 """Cut files of records into their records: one row each, named `path#n`, with n counted from 1.
 
-A record is a line; in a .csv a quoted cell may have line breaks. Only places are told, never
-content, so the memory this takes does not depend on the file.
+A record is a line; in a .csv a quoted cell may have line breaks; in a .parquet it is a row, whose
+place is its number. Only places are told, never content, so the memory this takes does not depend
+on the file.
 """
 
 from __future__ import annotations
@@ -9,10 +10,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import BinaryIO
 
+from hookline.batch import parquet
 from hookline.batch.entries import Entry, File, Source
-from hookline.core.errors import NotFound
+from hookline.core.errors import InvalidInput, NotFound
+from hookline.core.extras import check_parquet
 
-MIME_TYPES = {".jsonl": "application/json", ".csv": "text/csv"}
+MIME_TYPES = {
+    ".jsonl": "application/json",
+    ".csv": "text/csv",
+    parquet.SUFFIX: "application/json",
+}
 
 _PIECE_BYTES = 64 * 1024
 _BOM = b"\xef\xbb\xbf"
@@ -37,7 +44,8 @@ def rest(source: Source, last: Entry) -> Iterator[File]:
 
     Where the file has changed or gone meanwhile, its rest is one record that cannot be read.
     """
-    start, number = last.start + last.size_bytes, last.number + 1
+    number = last.number + 1
+    start = number - 1 if parquet.is_parquet(last.file) else last.start + last.size_bytes
     found = source.blobs.stat(source.prefix + last.file)
     if found is None or found.etag != last.etag:
         yield File(name=f"{last.file}#{number}", size_bytes=1, etag=last.etag, start=start)
@@ -51,6 +59,9 @@ def _records(
 ) -> Iterator[File]:
     is_csv = suffix_of(file.name) == ".csv"
     try:
+        if parquet.is_parquet(file.name):
+            yield from _rows(source, file, number)
+            return
         with source.blobs.open(source.prefix + file.name) as content:
             spans = _spans(content, start, is_quoted=is_csv)
             if is_csv and has_header:
@@ -59,6 +70,17 @@ def _records(
                 yield File(f"{file.name}#{at}", size_bytes, file.etag, begin)
     except NotFound:  # gone since it was listed: one row says so
         yield File(f"{file.name}#{number}", 1, file.etag, start)
+
+
+def _rows(source: Source, file: File, number: int) -> Iterator[File]:
+    check_parquet()
+    with source.blobs.open(source.prefix + file.name) as content:
+        try:
+            extent = parquet.extent(content, file.name)
+        except InvalidInput:  # one row says why, when it is read
+            extent = parquet.Extent(number, 1)
+    for at in range(number, extent.rows + 1):
+        yield File(f"{file.name}#{at}", extent.row_bytes, file.etag, at - 1)
 
 
 def _spans(content: BinaryIO, start: int, *, is_quoted: bool) -> Iterator[tuple[int, int]]:

@@ -14,7 +14,7 @@ from hashlib import sha256
 
 import msgspec
 
-from hookline.batch import manifest, parts, results, retry, shards
+from hookline.batch import manifest, parquet, parts, results, retry, shards
 from hookline.batch.entries import Entry
 from hookline.batch.parts import Counts, Row
 from hookline.control import verification
@@ -34,7 +34,7 @@ class Place(msgspec.Struct, frozen=True, array_like=True):
     """How far the check has come: shards, files and rows before it, and bytes of the CSV.
 
     `offset` is NOT_COMPARED for a job that had no results when the check began, and after a shard
-    whose rows are not known.
+    whose rows are not known. In Parquet it counts rows.
     """
 
     shard: int = 0
@@ -181,7 +181,9 @@ def _mismatches(
 def _compared(
     ports: Ports, job: Job, shard: Shard, rows: Sequence[Row], offset: int
 ) -> tuple[int, list[str]]:
-    """Where the shard's rows end in the CSV, and a sentence when it holds others there."""
+    """Where the shard's rows end in the results, and a sentence when others are there."""
+    if job.output_format == "parquet":
+        return _compared_rows(ports, job, shard, rows, offset)
     wanted = b"".join(results.written(rows, job, has_errors=job.failed > 0))
     end = offset + len(wanted)
     try:
@@ -191,6 +193,29 @@ def _compared(
     except HooklineError as error:
         return end, [f"The results cannot be checked: {error}"]
     return end, [] if is_same else [f"The CSV does not hold the rows of shard {shard.index}."]
+
+
+def _compared_rows(
+    ports: Ports, job: Job, shard: Shard, rows: Sequence[Row], offset: int
+) -> tuple[int, list[str]]:
+    """As `_compared`, in a file of which rows are counted, not bytes."""
+    names = results.columns_of(job, has_errors=job.failed > 0).names
+    end = offset + len(rows)
+    try:
+        with ports.blobs.open(job.results_key) as file:
+            found = parquet.read_back(file, job.results_key, offset, len(rows))
+    except HooklineError as error:
+        return end, [f"The results cannot be checked: {error}"]
+    is_same = found == [parquet.cells(row, names) for row in rows]
+    return end, [] if is_same else [f"The results do not hold the rows of shard {shard.index}."]
+
+
+def _declared(ports: Ports, job: Job) -> int:
+    """Where the last row ends, as Place.offset counts. Raise HooklineError if it cannot be read."""
+    if job.output_format != "parquet":
+        return job.results_size_bytes
+    with ports.blobs.open(job.results_key) as file:
+        return parquet.extent(file, job.results_key).rows
 
 
 def _sums(ports: Ports, job: Job, place: Place) -> Iterator[str]:
@@ -206,8 +231,14 @@ def _sums(ports: Ports, job: Job, place: Place) -> Iterator[str]:
         )
     if job.status != "Stopped" and place.succeeded + place.failed != place.total:
         yield f"There are {place.succeeded + place.failed} rows for {place.total} files."
-    if place.offset != job.results_size_bytes:
-        yield f"The rows make {place.offset} bytes, the job declares {job.results_size_bytes}."
+    try:
+        declared = _declared(ports, job)
+    except HooklineError as error:
+        yield f"The results cannot be checked: {error}"
+        return
+    if place.offset != declared:
+        unit = "rows" if job.output_format == "parquet" else "bytes"
+        yield f"The parts make {place.offset} {unit} of results, the job declares {declared}."
     found = ports.blobs.stat(job.results_key)
     if found is not None and found.size_bytes != job.results_size_bytes:
         yield f"The CSV has {found.size_bytes} bytes, the job declares {job.results_size_bytes}."

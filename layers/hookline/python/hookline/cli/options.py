@@ -197,12 +197,16 @@ _SHAPE = (
     click.option(
         "--split",
         type=click.Choice(("files", "lines")),
-        help="lines: a row for each record of a .jsonl or .csv file, named PATH#N.",
+        help="lines: a row for each record of a .jsonl, .csv or .parquet file, named PATH#N.",
     ),
     click.option(
         "--header", "has_header", is_flag=True, help="The first record of a .csv is its header."
     ),
-    click.option("--output-format", type=click.Choice(("csv", "jsonl")), help="csv unless given."),
+    click.option(
+        "--output-format",
+        type=click.Choice(("csv", "jsonl", "parquet")),
+        help="csv unless given; parquet needs hookline[parquet].",
+    ),
     click.option("--include", metavar="error,timing", help="Columns for every row."),
     click.option(
         "--join-input", "joins_input", is_flag=True, help="Also a column with the record itself."

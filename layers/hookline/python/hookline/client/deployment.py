@@ -40,9 +40,9 @@ class Deployment(Scale, Serving):
 class Shape(TypedDict, total=False):
     """What the rows of a job are and how they look.
 
-    `split` "lines" makes a row of every record of a .jsonl or .csv file; `has_header` leaves out
-    the first of a .csv. `output_format` is csv or jsonl; `include` adds the columns "error" and
-    "timing", `joins_input` the record itself.
+    `split` "lines" makes a row of every record of a .jsonl, .csv or .parquet file; `has_header`
+    leaves out the first of a .csv. `output_format` is csv, jsonl or parquet; `include` adds the
+    columns "error" and "timing", `joins_input` the record itself.
     """
 
     split: str

@@ -15,6 +15,7 @@ from hookline.control.paging import Limit, PageToken
 from hookline.control.transactions import Write, commit
 from hookline.control.uses import kept
 from hookline.core.errors import Conflict
+from hookline.core.extras import check_parquet
 from hookline.core.ports import Ports, Put
 from hookline.core.records import Job, Model, Shard, Volume, number
 from hookline.core.requests import NewJob, NewRetry, ServingFields
@@ -35,6 +36,8 @@ def build(ports: Ports) -> Handler:
 @router.post("/v1/batches", status_code=CREATED)
 def predict(call: Calling, body: NewJob) -> Response[JobView]:
     """Predict every file that the volume has now."""
+    if body.output_format == "parquet":
+        check_parquet()
     checked = serving.checked(call, call.find(Model, body.model_id), body)
     call.find(Volume, body.volume_id)
     fields = {name: getattr(body, name) for name in ("model_id", "volume_id", *SHAPE)}

@@ -36,7 +36,7 @@ Role = Literal["admin", "user"]
 RecordPlace = Literal["own", "jobs"]
 FormatterName = Literal["raw", "classification"]
 SplitName = Literal["files", "lines"]
-OutputFormat = Literal["csv", "jsonl"]
+OutputFormat = Literal["csv", "jsonl", "parquet"]
 OutputColumn = Literal["error", "timing"]
 
 JOB_ENDS: frozenset[str] = frozenset({"Stopped", "Completed", "CompletedWithErrors", "Failed"})
@@ -283,7 +283,7 @@ class Job(NumberedRecord):
     `total` and `shards` are known once the manifest is frozen. `only` freezes a job to some keys of
     the volume (a trigger's), listed in the blob of that key. `retry_of` is the job whose failed
     rows this one makes again, and whose others it takes over. With `split` "lines" the records of
-    .jsonl and .csv files are rows of their own.
+    .jsonl, .csv and .parquet files are rows of their own.
     """
 
     kind: ClassVar[str] = "job"

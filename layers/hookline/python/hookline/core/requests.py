@@ -253,8 +253,9 @@ class NewTrigger(ServingFields, GatheringFields):
 class NewJob(ServingFields):
     """A batch prediction to run.
 
-    `split` "lines" makes a row of every record of a .jsonl or .csv file; `has_header` says that the
-    first record of a .csv is none. `include` adds columns; `joins_input` adds the record itself.
+    `split` "lines" makes a row of every record of a .jsonl, .csv or .parquet file; `has_header`
+    says that the first record of a .csv is none. `include` adds columns; `joins_input` adds the
+    record itself.
     """
 
     model_id: int
