@@ -70,6 +70,20 @@ def test_an_unknown_total_is_left_out() -> None:
     assert file.getvalue() == "Job 21: 0 rows, 0 rows/s, Received\n"
 
 
+def test_who_looks_in_late_sees_the_rate_since_then() -> None:
+    file, now_s = io.StringIO(), [0.0]
+    lines = Lines("Job 21", "rows", file, clock=lambda: now_s[0])
+
+    lines.show(900_000, 1_000_000)
+    now_s[0] = 10.0
+    lines.show(900_500, 1_000_000, "3 failed")
+
+    assert file.getvalue() == (
+        "Job 21: 900,500/1,000,000 rows, 50 rows/s, 1,990 s left, 3 failed\n"
+    )
+
+
+
 class Terminal(io.StringIO):
     """A stderr that a person looks at."""
 

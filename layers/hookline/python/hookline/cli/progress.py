@@ -28,13 +28,16 @@ class Lines:
     ) -> None:
         self._label, self._unit, self._file, self._clock = label, unit, file, clock
         self._began_s = self._spoke_s = clock()
+        self._began_done: int | None = None  # work that was done before anyone looked
 
     def show(self, done: int, total: int, note: str = "") -> None:
         now_s = self._clock()
+        if self._began_done is None:
+            self._began_s, self._began_done = now_s, done
         if now_s - self._spoke_s < LINE_EVERY_S:
             return
         self._spoke_s = now_s
-        rate = done / (now_s - self._began_s)
+        rate = (done - self._began_done) / max(now_s - self._began_s, 1e-9)
         left = f"{(total - done) / rate:,.0f} s left" if rate and total else ""
         parts = (
             f"{done:,}/{total or '?':,} {self._unit}" if total else f"{done:,} {self._unit}",
@@ -74,11 +77,16 @@ def _bar(label: str, unit: str, console: Console) -> Iterator[Progress]:
     )
     with rich.Progress(*columns, console=console, transient=True) as shown:
         task = shown.add_task(label, total=0, note="", speed="")
+        is_begun = False
 
         class Bar:
-            """The bar of this block."""
+            """The bar of this block; what was done before it began does not count for its speed."""
 
             def show(self, done: int, total: int, note: str = "") -> None:
+                nonlocal is_begun
+                if not is_begun:
+                    is_begun = True
+                    shown.reset(task, completed=done, total=total)
                 rate = shown.tasks[0].finished_speed or shown.tasks[0].speed
                 speed = f"{rate:,.0f} {unit}/s" if rate else ""
                 shown.update(task, completed=done, total=total, note=note, speed=speed)
