@@ -20,7 +20,9 @@ def test_a_request_is_answered_and_its_connection_kept(tmp_path: Path) -> None:
         async with replica(tmp_path / "s", echo) as address:
             upstream = Upstream(address)
             for text in (b"a", b"b"):
-                response = await upstream.post(b"/predict", [(b"content-type", b"x/y")], text)
+                response = await upstream.ask(
+                    b"POST", b"/predict", [(b"content-type", b"x/y")], text
+                )
                 assert (response.status, response.body) == (200, b"echo " + text)
                 assert (b"content-type", b"text/plain") in response.headers
             assert len(upstream._idle) == 1
@@ -34,7 +36,7 @@ def test_a_replica_that_is_not_there_has_not_seen_the_request(tmp_path: Path) ->
     async def go() -> None:
         upstream = Upstream(f"unix:{tmp_path}/nobody")
         with pytest.raises(NotSent):
-            await upstream.post(b"/predict", [], b"x")
+            await upstream.ask(b"POST", b"/predict", [], b"x")
         assert upstream.in_flight == 0
 
     asyncio.run(go())
@@ -47,7 +49,7 @@ def test_a_replica_that_dies_while_predicting_is_unavailable(tmp_path: Path) -> 
     async def go() -> None:
         async with replica(tmp_path / "s", die) as address:
             with pytest.raises(Unavailable, match="went away"):
-                await Upstream(address).post(b"/predict", [], b"x")
+                await Upstream(address).ask(b"POST", b"/predict", [], b"x")
 
     asyncio.run(go())
 
@@ -63,7 +65,7 @@ def test_a_cancelled_request_closes_its_connection(tmp_path: Path) -> None:
 
         async with replica(tmp_path / "s", hang) as address:
             upstream = Upstream(address)
-            work = asyncio.create_task(upstream.post(b"/predict", [], b"x"))
+            work = asyncio.create_task(upstream.ask(b"POST", b"/predict", [], b"x"))
             await started.wait()
             work.cancel()
             with pytest.raises(asyncio.CancelledError):
@@ -86,7 +88,7 @@ def test_a_replica_that_falls_silent_is_given_up(
         async with replica(tmp_path / "s", sleep) as address:
             silent = Upstream(address)
             with pytest.raises(DeadlineExceeded, match="does not answer"):
-                await silent.post(b"/predict", [], b"x")
+                await silent.ask(b"POST", b"/predict", [], b"x")
             assert silent.in_flight == 0
 
     asyncio.run(go())
@@ -110,7 +112,7 @@ def test_an_endless_answer_is_cut_off(
         monkeypatch.setattr(module, "MAX_ANSWER_BYTES", 500_000)
         async with replica(tmp_path / "s", endless) as address:
             with pytest.raises(InvalidOutput, match="too large"):
-                await Upstream(address).post(b"/predict", [], b"x")
+                await Upstream(address).ask(b"POST", b"/predict", [], b"x")
 
     asyncio.run(go())
 
@@ -123,7 +125,7 @@ def test_a_status_that_is_no_answer_is_refused(tmp_path: Path, status: bytes) ->
     async def go() -> None:
         async with replica(tmp_path / "s", odd) as address:
             with pytest.raises(InvalidOutput, match="status"):
-                await Upstream(address).post(b"/predict", [], b"x")
+                await Upstream(address).ask(b"POST", b"/predict", [], b"x")
 
     asyncio.run(go())
 
@@ -136,7 +138,7 @@ def test_what_a_replica_says_unasked_reaches_no_later_caller(tmp_path: Path) -> 
         async with replica(tmp_path / "s", twice) as address:
             talkative = Upstream(address)
             for text in (b"a", b"b"):
-                response = await talkative.post(b"/predict", [], text)
+                response = await talkative.ask(b"POST", b"/predict", [], text)
                 assert response.body == b"echo " + text
             talkative.close()
 

@@ -151,3 +151,13 @@ def test_a_body_that_is_not_text_fails_alone(write_bundle: WriteBundle, model_pa
     )
     assert isinstance(outcomes[0], HooklineError)
     assert isinstance(outcomes[1], Answer)
+
+
+@pytest.mark.parametrize(("accept", "told"), [("", "application/json"), ("text/csv", "text/csv")])
+def test_output_fn_is_told_what_the_caller_accepts(
+    accept: str, told: str, write_bundle: WriteBundle, model_path: Path
+) -> None:
+    code_dir = write_bundle("def output_fn(prediction, accept): return accept")
+    item = Item(b"[1, 2, 3]", "application/json", accept=accept)
+    (outcome,) = load(model_path, code_dir).run([item])
+    assert answer(outcome) == Answer(told.encode(), told)

@@ -557,3 +557,26 @@ def test_a_line_after_a_failure_is_not_about_its_request() -> None:
 
     asyncio.run(scenario())
     assert seen == ["", ""]
+
+
+@pytest.mark.parametrize(
+    ("path", "accept", "given"),
+    [
+        ("/invocations", "text/csv", "text/csv"),
+        ("/invocations", "*/*", ""),
+        ("/endpoints/digits/invocations", "text/csv", "text/csv"),
+        ("/predict", "text/csv", ""),
+    ],
+)
+def test_what_sagemakers_callers_accept_is_passed_on(
+    pipeline: Pipeline, path: str, accept: str, given: str
+) -> None:
+    answer = ask(pipeline, "POST", path, content=b"x", headers={"Accept": accept})
+    assert answer.status_code == 200
+    assert [item.accept for item in pipeline.seen] == [given]
+
+
+def test_batch_transform_is_told_how_to_ask(pipeline: Pipeline) -> None:
+    parameters = ask(pipeline, "GET", "/execution-parameters").json()
+    assert parameters["BatchStrategy"] == "SINGLE_RECORD"
+    assert parameters["MaxConcurrentTransforms"] * parameters["MaxPayloadInMB"] <= 100

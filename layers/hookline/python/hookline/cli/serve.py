@@ -45,6 +45,12 @@ def _slo_ms(_: click.Context, param: click.Parameter, text: str | None) -> float
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, metavar="N")
 @click.option(
+    "--grpc-port",
+    type=click.IntRange(0, 65535),
+    metavar="N",
+    help="Also speak the Open Inference Protocol over gRPC there; 0 takes any free port.",
+)
+@click.option(
     "--max-batch", type=click.IntRange(min=1), metavar="N", help="Most items in one batch."
 )
 @click.option(
@@ -64,6 +70,9 @@ def _slo_ms(_: click.Context, param: click.Parameter, text: str | None) -> float
     metavar="N",
     help="Processes; each has its own copy of the model.",
 )
+@click.option(
+    "--name", metavar="NAME", help="What other protocols call the model; that of its file."
+)
 @with_formatter
 @with_model_options
 @click.option("--no-auth", is_flag=True, help="Let every caller in.")
@@ -80,7 +89,7 @@ def serve_command(shell: Shell, /, model: str, hooks: str | None, **given: Any) 
     from hookline.runtime.workers import serve_workers  # noqa: PLC0415 - as above
 
     token = "" if given["no_auth"] else new_token()
-    server = _server(given, token, model)
+    server = _server(model, given, token)
 
     def tell(url: str) -> None:
         auth = f" -H 'Authorization: Bearer {token}'" if token else ""
@@ -93,10 +102,10 @@ def serve_command(shell: Shell, /, model: str, hooks: str | None, **given: Any) 
         sys.exit(isolated(lambda: serve(spec, tell)))
 
 
-def _server(given: dict[str, Any], token: str, model: str) -> ServerSpec:
+def _server(model: str, given: dict[str, Any], token: str) -> ServerSpec:
     """The flags as a ServerSpec; those that were not given keep its defaults."""
     from hookline.core.secrets import digest  # noqa: PLC0415 - help needs none
-    from hookline.runtime.spec import ServerSpec  # noqa: PLC0415 - as above
+    from hookline.runtime.spec import ServedAs, ServerSpec  # noqa: PLC0415 - as above
 
     names = {
         "host": "host",
@@ -104,10 +113,13 @@ def _server(given: dict[str, Any], token: str, model: str) -> ServerSpec:
         "max_batch": "max_batch_items",
         "max_wait_ms": "max_wait_ms",
         "slo": "slo_p99_ms",
+        "grpc_port": "grpc_port",
     }
     chosen = {full: given[name] for name, full in names.items() if given[name] is not None}
+    name = given["name"] or Path(model).resolve().stem
     return ServerSpec(
         **chosen,
         token_sha256=(digest(token),) if token else (),
-        labels={"model": Path(model).resolve().stem},
+        labels={"model": name},
+        served=ServedAs(name=name),
     )

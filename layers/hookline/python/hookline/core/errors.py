@@ -21,6 +21,7 @@ HooklineError                    500  internal
 ├── HookCrashed                  500  hook_crashed      the user's hook killed its process
 ├── InvalidOutput                500  invalid_output    a hook or model answered nonsense
 ├── ModelLoadFailed              500  model_load_failed
+├── Unsupported                  501  unsupported       no release of ours does that
 ├── DeadlineExceeded             504  deadline_exceeded
 └── Transient                         nothing is wrong with the request; retrying is safe
     ├── TooManyRequests          429  too_many_requests
@@ -149,6 +150,10 @@ class ModelLoadFailed(HooklineError):
     code = "model_load_failed"
 
 
+class Unsupported(HooklineError):
+    code, status = "unsupported", 501
+
+
 class DeadlineExceeded(HooklineError):
     code, status, retryable = "deadline_exceeded", 504, True
 
@@ -197,6 +202,12 @@ def problem(error: HooklineError, *, request_id: str) -> dict[str, object]:
         "request_id": request_id,
     }
     return {name: value for name, value in members.items() if value != ""}
+
+
+def plain_error(error: HooklineError, *, request_id: str) -> dict[str, object]:
+    """The same for clients of other protocols: they look for `error`, AWS's for `message`."""
+    sentence = str(error)
+    return {"error": sentence, "message": sentence, "code": error.code, "request_id": request_id}
 
 
 def from_problem(members: dict[str, object]) -> HooklineError:

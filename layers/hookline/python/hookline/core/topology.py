@@ -353,8 +353,18 @@ PROCESSES: tuple[ProcessKind, ...] = (
     ),
 )
 
+# What follows a stream or a token, or begins with /v2, is what a replica answers by itself.
 GATEWAY_ROUTES: tuple[Route, ...] = _routes(
-    "POST /streams/{stream_id}/predict", "POST /predict", "POST /predictions/{token}"
+    "POST /streams/{stream_id}/predict",
+    "POST /predict",
+    "POST /predictions/{token}",
+    "GET /v2",
+    "GET /v2/{proxy+}",
+    "POST /v2/{proxy+}",
+    "GET /streams/{stream_id}/{proxy+}",
+    "POST /streams/{stream_id}/{proxy+}",
+    "GET /predictions/{token}/{proxy+}",
+    "POST /predictions/{token}/{proxy+}",
 )
 
 PUBLIC_ROUTES: frozenset[Route] = frozenset(_routes("GET /openapi.json"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 import time
 from collections import Counter
 from collections.abc import Coroutine, Sequence
@@ -23,9 +22,9 @@ from hookline.core.errors import (
 )
 from hookline.core.exposition import CONTENT_TYPE
 from hookline.core.timing import Timing
-from hookline.core.topology import GATEWAY_ROUTES
 from hookline.gateway import metrics
 from hookline.gateway.budget import Budget
+from hookline.gateway.calls import Call
 from hookline.gateway.load import Lane, Meter
 from hookline.gateway.lookup import Lookup
 from hookline.gateway.pool import Pool
@@ -49,13 +48,18 @@ T = TypeVar("T")
 Headers = list[tuple[bytes, bytes]]
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
-_PARTS = {"{stream_id}": r"(?P<stream_id>[0-9]{1,10})", "{token}": "(?P<token>[^/]+)"}
-_PATHS = [
-    re.compile("/".join(_PARTS.get(part, part) for part in route.path.split("/")))
-    for route in GATEWAY_ROUTES
-]
-_FORWARDED = frozenset({b"content-type", b"accept", b"priority", b"x-request-timeout-ms"})
-_RETURNED = frozenset({b"content-type", b"retry-after"})
+_TENSORS_BEHIND = b"inference-header-content-length"
+_FORWARDED = frozenset(
+    {
+        b"accept",
+        b"content-encoding",
+        b"content-type",
+        b"priority",
+        b"x-request-timeout-ms",
+        _TENSORS_BEHIND,
+    }
+)
+_RETURNED = frozenset({b"allow", b"content-type", b"retry-after", _TENSORS_BEHIND})
 _SERVER_FAULT = 500
 _LOOK_S = 0.1  # between looks for the replica that a held request waits for
 
@@ -72,21 +76,13 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class PredictCall:
-    """What the path of a predict call says."""
+class Asked:
+    """What a replica is sent."""
 
-    token: str = ""
-    stream_id: int | None = None
-
-    @classmethod
-    def of(cls, path: str) -> PredictCall | None:
-        """None for a path that is not one of GATEWAY_ROUTES."""
-        for pattern in _PATHS:
-            if found := pattern.fullmatch(path):
-                said = found.groupdict()
-                stream_id = said.get("stream_id")
-                return cls(said.get("token", ""), int(stream_id) if stream_id else None)
-        return None
+    method: bytes
+    path: bytes
+    headers: Headers
+    body: bytes
 
 
 class Gateway:
@@ -109,44 +105,36 @@ class Gateway:
 
     async def answer(self, scope: Scope, receive: Receive, send: Send, request: str) -> bool:
         """Answer a request to one of GATEWAY_ROUTES; False for others, which are left alone."""
-        path, method = scope["path"], scope["method"]
-        if path == "/metrics" and method == "GET":
+        method = scope["method"]
+        if scope["path"] == "/metrics" and method == "GET":
             await self._tell_metrics(scope, send, request)
             return True
-        call = PredictCall.of(path)
+        call = Call.of(scope["path"], scope["raw_path"])
         if call is None:
             return False
-        if method != "POST":
+        if method not in call.methods:
             error = MethodNotAllowed(
-                f"{path} does not take {method[:16]}.", hint="Post the bytes to predict."
+                f"{scope['path']} does not take {method[:16]}.", hint="Post the bytes to predict."
             )
-            await respond_problem(send, error, request, headers=[(b"allow", b"POST")])
+            allowed = (b"allow", ", ".join(call.methods).encode())
+            await respond_problem(send, error, request, headers=[allowed], is_plain=call.is_plain)
             return True
-        await self.predict(
-            scope, receive, send, request=request, token=call.token, stream_id=call.stream_id
-        )
+        await self._pass_on(call, scope, receive, send, request)
         return True
 
-    async def predict(
-        self,
-        scope: Scope,
-        receive: Receive,
-        send: Send,
-        *,
-        request: str,
-        token: str = "",
-        stream_id: int | None = None,
+    async def _pass_on(
+        self, call: Call, scope: Scope, receive: Receive, send: Send, request: str
     ) -> None:
-        """Answer one predict call. The token is in the header unless the path carried it."""
-        token = token or bearer(scope)
+        """Answer one call. The token is in the header unless the path carried it."""
+        token = call.token or bearer(scope)
         began_s, traffic = time.monotonic(), None
         try:
-            destination = await self._admit(token, stream_id)
+            destination = await self._admit(token, call.stream_id)
             traffic = self._lane(destination).traffic
             with self._budget.hold() as held:
                 body = await held.body(scope, receive, MAX_BODY_BYTES)
-                call = self._answer(token, destination, _forwarded(scope, request), body)
-                response = await _unless_gone(call, receive)
+                asked = Asked(scope["method"].encode(), call.path, _forwarded(scope, request), body)
+                response = await _unless_gone(self._answer(token, destination, asked), receive)
         except ClientGone:
             self._note(traffic, GONE, began_s)
             log.info("client_gone")
@@ -156,7 +144,7 @@ class Gateway:
             if error.status >= _SERVER_FAULT:
                 extra = {"code": error.code, "what": error.what, "why": error.why}
                 log.warning("request_failed", extra=extra)
-            await respond_problem(send, error, request)
+            await respond_problem(send, error, request, is_plain=call.is_plain)
             return
         spent = _spent(response, 1000 * (time.monotonic() - began_s))
         self._note(traffic, response.status, began_s, spent)
@@ -225,15 +213,13 @@ class Gateway:
         lane.is_elastic = destination.is_elastic
         return lane
 
-    async def _answer(
-        self, token: str, destination: Destination, headers: Headers, body: bytes
-    ) -> Response:
+    async def _answer(self, token: str, destination: Destination, asked: Asked) -> Response:
         lane = self._lane(destination)
         self._enter(lane.tenant)
         try:
             if not destination.addresses:
                 destination = await self._woken(token, destination, lane)
-            response = await self._send(token, destination, headers, body, lane.meter)
+            response = await self._send(token, destination, asked, lane.meter)
         except NotReady:
             lane.unserved += 1
             raise
@@ -270,12 +256,12 @@ class Gateway:
         return destination
 
     async def _send(
-        self, token: str, destination: Destination, headers: Headers, body: bytes, meter: Meter
+        self, token: str, destination: Destination, asked: Asked, meter: Meter
     ) -> Response:
         for upstream in self._with_room(destination):
             meter.begin()
             try:
-                response = await upstream.post(b"/predict", headers, body)
+                response = await upstream.ask(asked.method, asked.path, asked.headers, asked.body)
             except NotSent:  # dead, or not yet replaced in the table: the next one may take it
                 self._pool.rest(upstream)
                 self._lookup.table.forget(token)

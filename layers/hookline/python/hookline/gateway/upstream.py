@@ -106,8 +106,8 @@ class Upstream:
         self.in_flight = 0
         self._idle: list[_Connection] = []
 
-    async def post(
-        self, path: bytes, headers: Iterable[tuple[bytes, bytes]], body: bytes
+    async def ask(
+        self, method: bytes, path: bytes, headers: Iterable[tuple[bytes, bytes]], body: bytes
     ) -> Response:
         """Raise NotSent if the replica was not reached, Unavailable if it died on the way.
 
@@ -119,7 +119,7 @@ class Upstream:
             connection = await self._connection()
             try:
                 async with asyncio.timeout(ANSWER_TIMEOUT_S):
-                    return await self._exchange(connection, _encoded(path, headers, body))
+                    return await self._exchange(connection, _encoded(method, path, headers, body))
             except BaseException:
                 connection.abort()  # also when cancelled: the replica then drops the work
                 raise
@@ -173,8 +173,10 @@ async def _open(address: str) -> tuple[asyncio.StreamReader, asyncio.StreamWrite
     return await asyncio.open_connection(parts.hostname, parts.port)
 
 
-def _encoded(path: bytes, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> bytes:
-    lines = [b"POST " + path + b" HTTP/1.1", b"host: replica"]
+def _encoded(
+    method: bytes, path: bytes, headers: Iterable[tuple[bytes, bytes]], body: bytes
+) -> bytes:
+    lines = [b"%b %b HTTP/1.1" % (method, path), b"host: replica"]
     lines += [name + b": " + value for name, value in headers]
     lines.append(b"content-length: " + str(len(body)).encode())
     return b"\r\n".join(lines) + b"\r\n\r\n" + body

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from email.utils import formatdate
 from http import HTTPStatus
 
-from hookline.core.errors import HooklineError, problem
+from hookline.core.errors import HooklineError, plain_error, problem
 
 Header = tuple[bytes, bytes]
 
@@ -70,14 +70,18 @@ def plain(status: int, headers: Iterable[Header], body: bytes, *, has_body: bool
     return _START_LINES[status] + _start.date_line() + lines + length + body * has_body
 
 
-def problem_of(error: HooklineError, request_id: bytes) -> tuple[list[Header], bytes]:
+def problem_of(
+    error: HooklineError, request_id: bytes, *, is_plain: bool = False
+) -> tuple[list[Header], bytes]:
     """Headers and body of RFC 9457 problem details; what may be retried says when.
 
-    The trace of the user's code stays in the log.
+    The trace of the user's code stays in the log. `is_plain`: as other protocols tell errors.
     """
     hint = error.hint or (_SEE_LOG if error.trace else "")
     shown = type(error)(error.what, why=error.why, hint=hint)
-    headers = [(b"content-type", b"application/problem+json"), (b"x-request-id", request_id)]
+    kind = b"application/json" if is_plain else b"application/problem+json"
+    headers = [(b"content-type", kind), (b"x-request-id", request_id)]
     if error.retryable:
         headers.append((b"retry-after", RETRY_AFTER_S))
-    return headers, json.dumps(problem(shown, request_id=request_id.decode())).encode()
+    members = plain_error if is_plain else problem
+    return headers, json.dumps(members(shown, request_id=request_id.decode())).encode()

@@ -10,7 +10,13 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
-from hookline.core.errors import DeadlineExceeded, HooklineError, TooLarge, problem
+from hookline.core.errors import (
+    DeadlineExceeded,
+    HooklineError,
+    TooLarge,
+    plain_error,
+    problem,
+)
 from hookline.runtime import logs
 
 log = logging.getLogger(__name__)
@@ -133,10 +139,20 @@ async def respond_json(send: Send, status: int, value: object, *, headers: Heade
 
 
 async def respond_problem(
-    send: Send, error: HooklineError, request: str, *, headers: Headers = ()
+    send: Send,
+    error: HooklineError,
+    request: str,
+    *,
+    headers: Headers = (),
+    is_plain: bool = False,
 ) -> None:
-    """Answer with RFC 9457 problem details; what may be retried says when."""
+    """Answer with RFC 9457 problem details; what may be retried says when.
+
+    `is_plain`: as other protocols tell errors.
+    """
     retry = [(b"retry-after", RETRY_AFTER_S)] if error.retryable else []
-    members = [(b"content-type", b"application/problem+json"), (b"x-request-id", request.encode())]
-    body = json.dumps(problem(error, request_id=request)).encode()
+    kind = b"application/json" if is_plain else b"application/problem+json"
+    members = [(b"content-type", kind), (b"x-request-id", request.encode())]
+    told = plain_error if is_plain else problem
+    body = json.dumps(told(error, request_id=request)).encode()
     await respond(send, error.status, [*members, *retry, *headers], body)

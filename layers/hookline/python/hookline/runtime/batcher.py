@@ -15,12 +15,19 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import islice
 
-from hookline.core.errors import DeadlineExceeded, HooklineError, NotReady, Overloaded
+from hookline.core.errors import (
+    DeadlineExceeded,
+    HooklineError,
+    NotReady,
+    Overloaded,
+    TooLarge,
+)
 from hookline.runtime.items import Item, Laps, Outcome, Outcomes
 from hookline.runtime.lane import Done, Lane, done
 from hookline.runtime.meters import Meters
 from hookline.runtime.pace import Pace
 from hookline.runtime.slo import Governor
+from hookline.runtime.tally import Tally
 
 log = logging.getLogger(__name__)
 
@@ -85,6 +92,18 @@ class Batcher:
         self._is_due = self._is_closed = False
         self._timer: asyncio.TimerHandle | None = None
         self._empty = asyncio.Event()
+        self.tally = Tally()
+
+    def check_room(self, count: int) -> None:
+        """Raise TooLarge for more items than the queue ever takes, Overloaded if it is too full."""
+        if count > self._max_queue_items:
+            raise TooLarge(
+                f"The request has {count} rows.",
+                why=f"At most {self._max_queue_items} may wait at once.",
+                hint="Send fewer rows at a time.",
+            )
+        if self._waiting + count > self._max_queue_items:
+            raise self._overloaded()
 
     def count_in(self, meters: Meters) -> None:
         """Let `meters` know of every batch, and of what waits and runs."""
@@ -101,17 +120,20 @@ class Batcher:
         if self._is_closed:
             raise NotReady("This replica is stopping.", hint="Send the request again.")
         if self._waiting >= self._max_queue_items:
-            raise Overloaded(
-                "The queue of this replica is full.",
-                why=f"{self._waiting} requests are waiting.",
-                hint="Retry after a moment, or deploy more replicas.",
-            )
+            raise self._overloaded()
         queue = self._queues[urgency]
         ticket = Ticket(item, tell, deadline_s, queue)
         queue.append(ticket)
         self._waiting += 1
         self._look_soon()
         return ticket
+
+    def _overloaded(self) -> Overloaded:
+        return Overloaded(
+            "The queue of this replica is full.",
+            why=f"{self._waiting} requests are waiting.",
+            hint="Retry after a moment, or deploy more replicas.",
+        )
 
     def withdraw(self, ticket: Ticket) -> None:
         """Nobody waits for it any more: it does not run, if it has not begun to."""
@@ -220,6 +242,8 @@ class Batcher:
                 ticket.close(outcome)
             if laps is not None and self._meters is not None:
                 self._meters.ran(batch, laps, time.monotonic())
+            if laps is not None:
+                self.tally.note(laps, sum(ticket.arrived_s for ticket in batch))
             if self._governor is not None:
                 self._follow(self._governor, batch, run_s)
             return

@@ -248,6 +248,11 @@ class Connection(asyncio.Protocol):
         self._transport.write(answers.plain(status, all_headers, body, has_body=has_body))
         self._sent(exchange, hangs_up=hangs_up)
 
+    def hasten(self, exchange: Exchange) -> None:
+        """The deadline of `exchange`, which is whole, has come nearer."""
+        if exchange is self._current and not exchange.is_answered:
+            self._be_due(exchange.deadline_s)
+
     # Whoever runs the server calls these.
 
     def drain(self) -> None:

@@ -12,8 +12,12 @@ if TYPE_CHECKING:
     from hookline.core.errors import HooklineError
     from hookline.runtime.batcher import Ticket
     from hookline.runtime.connection import Connection
+    from hookline.runtime.gathering import Gathering
+    from hookline.runtime.paths import Found
 
 _SAFE_ID = re.compile(rb"[\w.:-]{1,128}")
+_URGENCY = re.compile(rb"(?:^|[ ,])u=([0-7])(?:$|[ ,;])", re.ASCII)
+DEFAULT_URGENCY = 3  # RFC 9218
 _ids = itertools.count()
 _PROCESS = os.urandom(8).hex().encode()
 
@@ -27,13 +31,15 @@ class Exchange:
     """What a connection knows of a request. `url` is as it was sent; header names are lower case.
 
     `deadline_s` is on the monotonic clock, `timeout_s` after the head had come. `is_whole`: all of
-    the body is here. `refusal`: the error that was decided on before that.
+    the body is here. `refusal`: the error that was decided on before that. `found`: what its path
+    means, where that is not /predict.
     """
 
     __slots__ = (
         "_pieces",
         "connection",
         "deadline_s",
+        "found",
         "headers",
         "is_answered",
         "is_whole",
@@ -60,7 +66,8 @@ class Exchange:
         self.keeps_alive = keeps_alive
         self.is_whole = self.is_answered = False
         self.refusal: HooklineError | None = None
-        self.ticket: Ticket | None = None
+        self.ticket: Ticket | Gathering | None = None
+        self.found: Found | None = None
         self.timeout_s = timeout_s
         self.deadline_s = time.monotonic() + timeout_s
         self.size_bytes = 0
@@ -72,6 +79,17 @@ class Exchange:
         """Give it less time than it has."""
         self.deadline_s += timeout_s - self.timeout_s
         self.timeout_s = timeout_s
+
+    @property
+    def urgency(self) -> int:
+        """`u` of RFC 9218, 0 the most urgent; what cannot be read has no priority."""
+        found = _URGENCY.search(self.headers.get(b"priority", b""))
+        return int(found[1]) if found else DEFAULT_URGENCY
+
+    @property
+    def mime_type(self) -> str:
+        """As the client spells it; empty for none."""
+        return self.headers.get(b"content-type", b"").decode("latin-1")
 
     @property
     def expects_continue(self) -> bool:

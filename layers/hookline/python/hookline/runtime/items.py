@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import msgspec
 
 from hookline.core.errors import HooklineError
 from hookline.core.timing import Timing
 
+TENSORS = "application/vnd.hookline.tensors"  # the kind of a TensorItem that has an example
+
 
 class Item(msgspec.Struct, frozen=True):
-    """One request, or one file of a batch. `name` is the file's name, where it has one."""
+    """One request, or one file of a batch. `name` is the file's name, where it has one.
+
+    `accept`: what a caller of SageMaker's path would like to get.
+    """
 
     body: bytes
     mime_type: str
     name: str = ""
     request_id: str = ""
+    accept: str = ""
+
+
+class TensorItem(Item, frozen=True):
+    """One row of a request that wants tensors back.
+
+    `example` is what the model takes, as it takes it; without one, `body` is a file.
+    """
+
+    example: Mapping[str, Any] | None = None
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -22,6 +40,12 @@ class Answer(msgspec.Struct, frozen=True):
 
     body: bytes
     mime_type: str
+
+
+class TensorAnswer(Answer, frozen=True):
+    """What a TensorItem gets back: arrays by name, without a batch axis."""
+
+    tensors: Mapping[str, Any] = {}
 
 
 Outcome = Answer | HooklineError

@@ -48,6 +48,7 @@ class Model:
         axis = find_batch_axis(backend)
         self._backend = backend
         self._runner = BatchRunner(backend, axis)
+        self.batch_axis = axis
         self.slots = {
             spec.name: slot_of(
                 spec, has_batch_axis=spec.name in axis.inputs, layout=preparation.layout
@@ -117,6 +118,10 @@ class Model:
         feeds = data if isinstance(data, Mapping) else self._only_input(data)
         self._check_names(feeds)
         return {name: slot.fit(feeds[name]) for name, slot in self.slots.items()}
+
+    def named(self, outputs: Outputs) -> dict[str, Array]:
+        """What `predict_batch` gave for one example, by name also where there is one output."""
+        return outputs if isinstance(outputs, dict) else {self.outputs[0].name: outputs}
 
     def predict_batch(self, examples: Sequence[Example]) -> list[Outputs]:
         """One output per fitted example, all of the same shapes."""

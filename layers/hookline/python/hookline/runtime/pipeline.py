@@ -21,16 +21,27 @@ from hookline.runtime.formatters import as_vector, formatter_for
 from hookline.runtime.guard import Guard
 from hookline.runtime.hooks import Hooks
 from hookline.runtime.inference_file import load_hooks
-from hookline.runtime.items import Answer, Item, Laps, Outcome, Outcomes
+from hookline.runtime.items import (
+    TENSORS,
+    Answer,
+    Item,
+    Laps,
+    Outcome,
+    Outcomes,
+    TensorAnswer,
+    TensorItem,
+)
 from hookline.runtime.model import Model
 from hookline.runtime.preprocessors import by_mime_type
 from hookline.runtime.rendering import answer_from
+from hookline.runtime.signature import Signature, signature_of
 from hookline.runtime.spec import PipelineSpec
 from hookline.runtime.tracing import traced
 
 __all__ = ["Answer", "Item", "Outcome", "Pipeline"]
 
 PredictBatch = Callable[[list[Any]], Any]
+_NO_HOOKS = Hooks()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +59,15 @@ class Stages:
 class Pipeline:
     """A model and its hooks, loaded. `model` is what the hooks are given."""
 
-    def __init__(
-        self, stages: Stages, model: Any, guard: Guard, *, predicts_itself: bool = False
-    ) -> None:
+    def __init__(self, stages: Stages, model: Any, guard: Guard, hooks: Hooks = _NO_HOOKS) -> None:
         self._stages, self._guard = stages, guard
-        self._own = model if predicts_itself and isinstance(model, Model) else None
+        self._own = model if not hooks.has_predict and isinstance(model, Model) else None
         self.model = model
+        self.signature: Signature = signature_of(
+            self._own,
+            reads_files=hooks.preprocess is not None,
+            writes_bodies=hooks.postprocess is not None,
+        )
 
     @property
     def is_canned(self) -> bool:
@@ -72,7 +86,7 @@ class Pipeline:
         hooks = load_hooks(spec.code_dir, spec.site_dirs) if spec.code_dir else Hooks()
         model = _loaded(spec, hooks, guard)
         stages = _stages(spec, hooks, model, guard)
-        return cls(stages, model, guard, predicts_itself=not hooks.has_predict)
+        return cls(stages, model, guard, hooks)
 
     def worthwhile_items(self, max_items: int) -> int:
         """The batch beyond which nothing is gained, as far as that can be known without a body."""
@@ -88,14 +102,23 @@ class Pipeline:
     def _run(self, items: Sequence[Item]) -> Outcomes:
         attempt, stages = self._guard.attempt, self._stages
         began_s = monotonic()
-        results = [attempt("preprocess", stages.preprocess, item) for item in items]
+        results: list[Any] = [
+            item.example
+            if type(item) is TensorItem and item.example is not None
+            else attempt("preprocess", stages.preprocess, item)
+            for item in items
+        ]
         good = [at for at, result in enumerate(results) if not isinstance(result, HooklineError)]
         preprocessed_s = monotonic()
         outputs = stages.predict([results[at] for at in good]) if good else []
         predicted_s = monotonic()
         for at, output in zip(good, outputs, strict=True):
             results[at] = output
-            if not isinstance(output, HooklineError):
+            if isinstance(output, HooklineError):
+                continue
+            if type(items[at]) is TensorItem and self._own:
+                results[at] = TensorAnswer(b"", TENSORS, self._own.named(output))
+            else:
                 results[at] = attempt("postprocess", stages.postprocess, output, items[at])
         laps = Laps(len(items), began_s, preprocessed_s, predicted_s, monotonic())
         return Outcomes(results, laps)

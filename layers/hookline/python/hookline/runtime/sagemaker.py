@@ -84,21 +84,28 @@ def _input(input_fn: Callable[..., Any], item: Item, _: Any) -> Any:
     return input_fn(_decoded(item), item.mime_type)
 
 
-def _output(output_fn: Callable[..., Any], output: Any, _: Item) -> Answer:
-    return _answer(output_fn(output, ACCEPT))
+def _output(output_fn: Callable[..., Any], output: Any, item: Item) -> Answer:
+    accept = _accepted(item)
+    return _answer(output_fn(output, accept), accept)
 
 
 def _transform(transform_fn: Callable[..., Any], item: Item, model: Any) -> Answer:
-    return _answer(transform_fn(model, _decoded(item), item.mime_type, ACCEPT))
+    accept = _accepted(item)
+    return _answer(transform_fn(model, _decoded(item), item.mime_type, accept), accept)
+
+
+def _accepted(item: Item) -> str:
+    """What the caller of /invocations accepts; the toolkit's default if that may be anything."""
+    return item.accept or ACCEPT
 
 
 def _as_is(output: Any, _: Item) -> Any:
     return output
 
 
-def _answer(result: Any) -> Answer:
+def _answer(result: Any, accept: str) -> Answer:
     """The toolkit's rule: a tuple is (body, content type), anything else has the accepted type."""
-    body, mime_type = result if isinstance(result, tuple) else (result, ACCEPT)
+    body, mime_type = result if isinstance(result, tuple) else (result, accept)
     return Answer(answer_from(body).body, str(mime_type))
 
 

@@ -1,4 +1,4 @@
-"""The HTTP face of a replica: POST /predict (and SageMaker's /invocations), GET /ping, GET /."""
+"""The HTTP face of a replica: POST /predict first, then everything of `hookline.runtime.paths`."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import asyncio
 import logging
 import re
 from functools import partial
-from urllib.parse import unquote
-
-import httptools
+from typing import TYPE_CHECKING
 
 from hookline.core import exposition, timing
 from hookline.core.errors import (
@@ -16,14 +14,13 @@ from hookline.core.errors import (
     HooklineError,
     InvalidOutput,
     MethodNotAllowed,
-    NotFound,
     NotReady,
     Overloaded,
     Unauthenticated,
 )
-from hookline.runtime import answers, logs
+from hookline.runtime import answers, logs, paths
 from hookline.runtime.answers import Header
-from hookline.runtime.batcher import DEFAULT_URGENCY, Batcher, late
+from hookline.runtime.batcher import DEFAULT_URGENCY, Batcher, Ticket, late
 from hookline.runtime.connection import Connection, Limits, too_large
 from hookline.runtime.exchange import Exchange
 from hookline.runtime.items import Answer, Item, Outcome
@@ -31,25 +28,26 @@ from hookline.runtime.meters import GONE, Meters
 from hookline.runtime.spec import ServerSpec
 from hookline.runtime.tokens import Tokens
 
+if TYPE_CHECKING:
+    from hookline.runtime.other_protocols import Protocols
+
 log = logging.getLogger(__name__)
 
-_READ = (b"GET", b"HEAD", b"OPTIONS")
-_WRITE = (b"POST", b"OPTIONS")
-_METHODS = {
-    "/predict": _WRITE,
-    "/invocations": _WRITE,
-    "/ping": _READ,
-    "/": _READ,
-    "/metrics": _READ,
-}
-_PREDICT = frozenset({b"/predict", b"/invocations"})  # as they are sent nearly always
+_PREDICT = b"/predict"  # as it is sent nearly always
 _OCTETS = "application/octet-stream"
 _JSON_TYPE = (b"content-type", b"application/json")
 _METRICS_TYPE = (b"content-type", exposition.CONTENT_TYPE.encode())
+_CONSTANT = {
+    "live": b'{"live":true}',
+    "ready": b'{"ready":true,"live":true}',
+    # What batch transform asks: at most 100 MB under way, and a record is a request.
+    "execution_parameters": (
+        b'{"MaxConcurrentTransforms":16,"BatchStrategy":"SINGLE_RECORD","MaxPayloadInMB":6}'
+    ),
+}
 
 _SERVER_ERROR = 500
 _MILLISECONDS = re.compile(rb"0*[1-9][0-9]{0,9}", re.ASCII)
-_URGENCY = re.compile(rb"(?:^|[ ,])u=([0-7])(?:$|[ ,;])", re.ASCII)
 _HEADER_VALUE = re.compile(r"[\x20-\x7e]+")
 _MAX_TYPES = 64  # different MIME types of answers whose head line is kept
 
@@ -78,11 +76,12 @@ class Application:
         self.is_draining = False
         self._tokens = Tokens(spec.token_sha256)
         self._batcher: Batcher | None = None
+        self._protocols: Protocols | None = None
         self._type_lines: dict[str, bytes] = {}
 
-    def open(self, batcher: Batcher) -> None:
-        """Be ready: predict through `batcher`."""
-        self._batcher = batcher
+    def open(self, batcher: Batcher, protocols: Protocols | None = None) -> None:
+        """Be ready: predict through `batcher`, and answer in `protocols` too."""
+        self._batcher, self._protocols = batcher, protocols
         batcher.count_in(self._meters)
 
     def drain(self) -> None:
@@ -118,23 +117,23 @@ class Application:
 
     def admit(self, exchange: Exchange) -> None:
         """Refuse what its head alone shows to be wrong, before its body is read."""
-        if exchange.method == b"POST" and exchange.url in _PREDICT:
-            self._admit_prediction(exchange)
+        if exchange.method == b"POST" and exchange.url == _PREDICT:
+            self._admit_prediction(exchange, exchange.headers.get(b"authorization", b""))
             return
-        path = _path(exchange.url)
-        methods = _METHODS.get(path, ())
-        if not methods:
-            raise NotFound(
-                "There is nothing at this path.", hint="Post to /predict, or read /ping."
-            )
-        if exchange.method not in methods:
+        found = exchange.found = paths.found(exchange.url)
+        operation = found.operation
+        if exchange.method not in operation.methods:
             method = exchange.method.decode()
-            raise _Refusal(MethodNotAllowed(f"{path} does not take {method}."), _allow(methods))
-        exchange.url = path.encode()
-        if exchange.method == b"POST":
-            self._admit_prediction(exchange)
-        elif path == "/metrics":
-            self._check_token(exchange)
+            raise _Refusal(
+                MethodNotAllowed(f"{found.path} does not take {method}."), _allow(operation.methods)
+            )
+        if not operation.is_open and exchange.method != b"OPTIONS":
+            given = exchange.headers.get(b"authorization", b"")
+            token = b"Bearer %b" % found.token.encode() if found.token else given
+            if operation.name == "metrics":
+                self._check_token(token)
+            else:
+                self._admit_prediction(exchange, token)
 
     def answer(self, exchange: Exchange) -> None:
         """Answer a whole request; a prediction is answered once its batch has run."""
@@ -167,19 +166,23 @@ class Application:
         """Withdraw the prediction of a caller who does not wait for it any more."""
         if exchange.is_answered:  # by nobody: the client has left
             self._meters.answered(GONE)
-        if exchange.ticket is not None and self._batcher is not None:
-            self._batcher.withdraw(exchange.ticket)
+        ticket = exchange.ticket
+        if isinstance(ticket, Ticket):
+            if self._batcher is not None:
+                self._batcher.withdraw(ticket)
+        elif ticket is not None:
+            ticket.withdraw()
 
-    def _check_token(self, exchange: Exchange) -> None:
-        if not self._tokens.admit(exchange.headers.get(b"authorization", b"")):
+    def _check_token(self, authorization: bytes) -> None:
+        if not self._tokens.admit(authorization):
             error = Unauthenticated(
                 "The token is missing or wrong.", hint="Send `Authorization: Bearer TOKEN`."
             )
             raise _Refusal(error, (b"www-authenticate", b"Bearer"))
 
-    def _admit_prediction(self, exchange: Exchange) -> None:
+    def _admit_prediction(self, exchange: Exchange, authorization: bytes) -> None:
         headers = exchange.headers
-        self._check_token(exchange)
+        self._check_token(authorization)
         if self._batcher is None:
             raise NotReady("This replica is loading its model.", hint="Retry after a moment.")
         given = headers.get(b"x-request-timeout-ms")
@@ -190,24 +193,47 @@ class Application:
             raise too_large(self.limits.body_bytes)
 
     def _answer(self, exchange: Exchange) -> None:
-        if exchange.method == b"POST":
+        found = exchange.found
+        if found is None:
             self._predict(exchange)
             return
-        own = [(b"x-request-id", exchange.request_id)]
-        path = exchange.url.decode()
+        name = found.operation.name
         if exchange.method == b"OPTIONS":
-            exchange.connection.respond(exchange, 200, [_allow(_METHODS[path]), *own], b"")
-            return
-        if path == "/metrics":
-            text = self._meters.text(self._spec.labels).encode()
-            exchange.connection.respond(exchange, 200, [_METRICS_TYPE, *own], text)
-            return
-        if path == "/ping" and self.status != "ready":
-            raise NotReady(f"This replica is {self.status}.", hint="Ask again in a moment.")
-        info = f'{{"name":"hookline","status":"{self.status}"}}'.encode()
-        exchange.connection.respond(exchange, 200, [_JSON_TYPE, *own], info)
+            self._reply(exchange, [_allow(found.operation.methods)], b"")
+        elif name in ("predict", "invoke"):
+            self._predict(exchange, _accept(exchange) if name == "invoke" else "")
+        elif name in ("about", "ping"):
+            self._tell_status(exchange, must_be_ready=name != "about")
+        elif name == "metrics":
+            self._reply(exchange, [_METRICS_TYPE], self._meters.text(self._spec.labels).encode())
+        elif name in _CONSTANT:
+            if name == "ready" and self.status != "ready":
+                raise self._not_ready()
+            self._reply(exchange, [_JSON_TYPE], _CONSTANT[name])
+        elif self._protocols is None:
+            raise NotReady("This replica is loading its model.", hint="Retry after a moment.")
+        else:
+            reply, fail = partial(self._reply, exchange), partial(self.refuse, exchange)
+            self._protocols.answer(exchange, reply, fail)
 
-    def _predict(self, exchange: Exchange) -> None:
+    def _tell_status(self, exchange: Exchange, *, must_be_ready: bool) -> None:
+        if must_be_ready and self.status != "ready":
+            raise self._not_ready()
+        info = f'{{"name":"hookline","status":"{self.status}"}}'
+        self._reply(exchange, [_JSON_TYPE], info.encode())
+
+    def _not_ready(self) -> NotReady:
+        return NotReady(f"This replica is {self.status}.", hint="Ask again in a moment.")
+
+    def _reply(self, exchange: Exchange, headers: list[Header], body: bytes) -> None:
+        if exchange.method == b"POST":
+            self._meters.answered(200)
+            if self._tells_all:
+                self._tell_log(exchange, 200)
+        own = [*headers, (b"x-request-id", exchange.request_id), *_timing(exchange)]
+        exchange.connection.respond(exchange, 200, own, body)
+
+    def _predict(self, exchange: Exchange, accept: str = "") -> None:
         if self._batcher is None:
             raise NotReady("This replica is loading its model.", hint="Retry after a moment.")
         headers = exchange.headers
@@ -217,13 +243,13 @@ class Application:
             mime_type.decode("latin-1") if mime_type else _OCTETS,
             "",
             exchange.request_id.decode(),
+            accept,
         )
-        priority = headers.get(b"priority")
         exchange.ticket = self._batcher.submit(
             item,
             tell=partial(self._predicted, exchange),
             deadline_s=exchange.deadline_s,
-            urgency=_urgency(priority) if priority else DEFAULT_URGENCY,
+            urgency=exchange.urgency if b"priority" in headers else DEFAULT_URGENCY,
         )
 
     def _predicted(self, exchange: Exchange, outcome: Outcome) -> None:
@@ -259,7 +285,8 @@ class Application:
         self._meters.answered(error.status)
         if self._tells_all:
             self._tell_log(exchange, error.status)
-        headers, body = answers.problem_of(error, exchange.request_id)
+        is_plain = exchange.found is not None and exchange.found.operation.tells_plainly
+        headers, body = answers.problem_of(error, exchange.request_id, is_plain=is_plain)
         all_headers = [*headers, *more, *_timing(exchange)]
         exchange.connection.respond(exchange, error.status, all_headers, body)
 
@@ -295,12 +322,10 @@ def _spent(exchange: Exchange) -> dict[str, float]:
     }
 
 
-def _path(url: bytes) -> str:
-    try:
-        path = httptools.parse_url(url).path
-        return unquote(path.decode("ascii")) if path else "/"
-    except (httptools.HttpParserInvalidURLError, UnicodeDecodeError) as error:
-        raise BadRequest("The URL of the request cannot be read.") from error
+def _accept(exchange: Exchange) -> str:
+    """What the client would like to get; empty where it takes anything."""
+    given = exchange.headers.get(b"accept", b"*/*").decode("latin-1")
+    return "" if given == "*/*" else given
 
 
 def _allow(methods: tuple[bytes, ...]) -> Header:
@@ -311,9 +336,3 @@ def _seconds(milliseconds: bytes) -> float:
     if not _MILLISECONDS.fullmatch(milliseconds):
         raise BadRequest("X-Request-Timeout-Ms must be a whole number of milliseconds above 0.")
     return int(milliseconds) / 1000
-
-
-def _urgency(priority: bytes) -> int:
-    """`u` of RFC 9218, 0 the most urgent; what cannot be read has no priority."""
-    found = _URGENCY.search(priority)
-    return int(found[1]) if found else DEFAULT_URGENCY

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 import uvloop
 
+from hookline.core.errors import BadRequest
 from hookline.runtime import lifecycle
 from hookline.runtime.batcher import Batcher
 from hookline.runtime.connection import Connection
@@ -36,6 +37,9 @@ from hookline.runtime.spec import LaunchSpec
 
 if TYPE_CHECKING:
     from hookline.runtime.pipeline import Pipeline
+    from hookline.runtime.rpc.server import RpcServer
+    from hookline.runtime.service import Service
+    from hookline.runtime.spec import ServerSpec
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +77,7 @@ class _Serving:
         self._url = url_of(listener)
         self._meters = meters
         self._application = Application(spec.server, meters=meters)
+        self._rpc: RpcServer | None = None
         self._stop = asyncio.Event()
 
     async def run(self) -> int:
@@ -82,6 +87,9 @@ class _Serving:
         server = await loop.create_server(
             lambda: Connection(self._application), sock=self._listener, backlog=_BACKLOG
         )
+        if self._spec.server.grpc_port is not None:
+            self._rpc = _rpc_server(self._spec.server)
+            await self._rpc.start()
         stop = loop.create_task(self._stop.wait())
         lane = Lane("pipeline")
         loading = loop.create_task(lane.run(_loaded, self._spec))
@@ -89,8 +97,10 @@ class _Serving:
         if not loading.done():
             unlink(self._spec.server)
             _leave(EXIT_DRAINED, "stopped_while_loading")
-        batcher = await self._batcher(*loading.result(), lane)
-        self._be_ready(batcher)
+        pipeline, max_items = loading.result()
+        batcher = await self._batcher(pipeline, max_items, lane)
+        service = self._service(pipeline, batcher, max_items)
+        self._be_ready(batcher, service)
         watch = loop.create_task(self._watch(batcher))
         telling = loop.create_task(self._publish())
         await stop
@@ -140,10 +150,19 @@ class _Serving:
             governor=Governor(spec.slo_p99_ms / 1000, max_items) if spec.slo_p99_ms else None,
         )
 
-    def _be_ready(self, batcher: Batcher) -> None:
+    def _service(self, pipeline: Pipeline, batcher: Batcher, max_items: int) -> Service:
+        from hookline.runtime.service import Service  # noqa: PLC0415 - numpy, while loading
+
+        return Service(pipeline.signature, batcher, self._spec.server.served, max_items)
+
+    def _be_ready(self, batcher: Batcher, service: Service) -> None:
+        from hookline.runtime.other_protocols import Protocols  # noqa: PLC0415 - as above
+
         gc.collect()
         gc.freeze()  # what is there now stays: no collection need look at it again
-        self._application.open(batcher)
+        self._application.open(batcher, Protocols(service))
+        if self._rpc is not None:
+            self._rpc.open(service)
         if self._spec.server.ready_file:
             lifecycle.write_whole(Path(self._spec.server.ready_file), self._url.encode())
         log.info("replica_ready", extra={"url": self._url})
@@ -163,6 +182,8 @@ class _Serving:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(deadline_s):
                 await self._application.left_by_all()
+        if self._rpc is not None:
+            await self._rpc.stop(max(0.0, deadline_s - loop.time()))
         for connection in list(self._application.connections):
             connection.stop()
         left_s = max(_LAST_WORDS_S, deadline_s - loop.time())
@@ -174,9 +195,24 @@ class _Serving:
         log.info("replica_drained")
 
 
+def _rpc_server(spec: ServerSpec) -> RpcServer:
+    """Raise BadRequest where the extra is not installed, Unavailable where the port is taken."""
+    try:
+        from hookline.runtime.rpc.server import RpcServer  # noqa: PLC0415 - an extra
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in ("grpc", "google"):
+            raise
+        raise BadRequest(
+            "hookline cannot speak gRPC: grpcio or protobuf is not installed.",
+            hint="Install them with `pip install 'hookline[grpc]'`.",
+        ) from error
+    return RpcServer(spec)
+
+
 def _loaded(spec: LaunchSpec) -> tuple[Pipeline, int]:
     """The pipeline, warm, and the largest batch that pays off."""
-    from hookline.runtime.pipeline import Pipeline  # noqa: PLC0415 - while the socket answers 503
+    # While the socket answers 503.
+    from hookline.runtime.pipeline import Pipeline  # noqa: PLC0415 - as above
 
     pipeline = Pipeline.load(spec.pipeline)
     pipeline.warm_up()

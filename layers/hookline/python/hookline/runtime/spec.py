@@ -47,6 +47,14 @@ class PipelineSpec(msgspec.Struct, frozen=True, kw_only=True):
     trace_hooks: bool = False
 
 
+class ServedAs(msgspec.Struct, frozen=True, kw_only=True):
+    """What other protocols call the model: its name and version, or the id of its stream."""
+
+    name: str = "model"
+    version: str = "1"
+    stream_id: str = ""
+
+
 class ServerSpec(msgspec.Struct, frozen=True, kw_only=True):
     """How a replica listens and admits. `unix_socket` wins over host and port.
 
@@ -67,6 +75,8 @@ class ServerSpec(msgspec.Struct, frozen=True, kw_only=True):
     max_body_bytes: int = 64 * 1024 * 1024
     request_timeout_s: float = 60.0
     drain_s: float = 25.0
+    served: ServedAs = ServedAs()
+    grpc_port: int | None = None  # None: no gRPC; 0: any free port
     ready_file: str = ""
     failure_file: str = ""
     labels: dict[str, str] = {}  # of its metrics, such as the stream

@@ -18,7 +18,7 @@ from hookline.core.groups import stream_of
 from hookline.core.ports import Ports
 from hookline.core.records import Model, Stream
 from hookline.runtime import spec as runtime_spec
-from hookline.runtime.spec import ServerSpec
+from hookline.runtime.spec import ServedAs, ServerSpec
 from hookline.staging.place import Place
 
 
@@ -38,7 +38,9 @@ def stage(ports: Ports, tenant: str, group: str, place: Place, server: ServerSpe
     model = ports.catalog.get(Model, tenant, model_id)
     if model is None:
         raise NotFound.of("model", model_id)
-    server = msgspec.structs.replace(server, labels={"tenant": tenant, "stream": str(stream_id)})
+    served = ServedAs(name=model.name, version=str(model.id), stream_id=str(stream_id))
+    labels = {"tenant": tenant, "stream": str(stream_id)}
+    server = msgspec.structs.replace(server, labels=labels, served=served)
     launch = place.run_dir / "launch.json"
     runtime_spec.write(place.launch_spec(ports, model, serving, server), launch)
     # -P: nothing is imported from the working folder, where user code may write
