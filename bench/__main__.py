@@ -1,7 +1,8 @@
 """Every bench, one after the other: `make bench`."""
 
-from bench import batch_memory, import_times, predict, startup
+from bench import batch_memory, decoding, import_times, predict, startup
 
+decoding.main()
 predict.main([])
 startup.main()
 import_times.main()

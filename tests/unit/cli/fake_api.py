@@ -297,6 +297,7 @@ def serving_of(body: Json) -> Json:
         "custom_code": body.get("custom_code"),
         "formatter": body.get("formatter", "raw"),
         "formatter_args": body.get("formatter_args", {}),
+        "decoder": body.get("decoder", "pillow"),
         "device": body.get("device", "cpu"),
         "gpus": body.get("gpus", 0),
         "created_at": NOW,

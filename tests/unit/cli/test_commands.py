@@ -145,9 +145,11 @@ def test_deploy_uploads_the_hooks_it_is_given(tmp_path: Path, api: FakeApi, hook
     hooks = tmp_path / "mine.py"
     hooks.write_bytes(b"def init(prm): ...")
 
-    result = hookline("model", "deploy", "2", "-f", str(hooks), "-a", '{"num_preds": 3}')
+    options = ("-a", '{"num_preds": 3}', "--decoder", "exact")
+    result = hookline("model", "deploy", "2", "-f", str(hooks), *options)
 
     assert result.exit_code == 0
+    assert api.streams[1]["decoder"] == "exact"
     assert api.streams[1]["bundle"]["filename"] == "mine.py"
     assert api.streams[1]["formatter_args"] == {"num_preds": 3}
     assert hooks.read_bytes() in api.blobs.values()

@@ -12,7 +12,9 @@ import urllib.request
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from tests import onnx_models
 
@@ -277,3 +279,17 @@ def test_serve_takes_no_goal_that_it_cannot_read(bench: Path, goal: str) -> None
 
     assert done.returncode == 2
     assert "p99=50ms" in done.stderr
+
+
+def test_the_decoder_decides_what_a_large_photograph_becomes(bench: Path) -> None:
+    onnx_models.image_mean(bench / "means.onnx", height=16, width=16)
+    ramp = np.tile(np.linspace(0, 255, 1200) ** 2 / 255, (1000, 1)).astype(np.uint8)
+    noise = np.random.default_rng(0).integers(0, 9, (1000, 1200), np.uint8)
+    Image.fromarray(ramp // 2 + noise).convert("RGB").save(bench / "photo.jpg")
+
+    said = {
+        flag: call(bench, f"run means.onnx photo.jpg {flag}").stdout
+        for flag in ("", "--decoder pillow", "--decoder exact", "--decoder simplejpeg")
+    }
+    assert said[""] == said["--decoder pillow"] == said["--decoder simplejpeg"] != ""
+    assert said["--decoder exact"] not in ("", said[""])

@@ -47,6 +47,7 @@ def test_a_deployment_answers_at_once_with_a_token(plane: Plane) -> None:
         "custom_code": None,
         "formatter": "raw",
         "formatter_args": {},
+        "decoder": "pillow",
         "device": "cpu",
         "gpus": 0,
         "replicas": 2,
@@ -203,6 +204,7 @@ def test_half_a_bundle_is_refused(plane: Plane, bundle: dict[str, Any]) -> None:
         ({"replicas": 2, "max_replicas": 3}, "either"),
         ({"target_in_flight": 0}, "target_in_flight"),
         ({"replicas": 33}, "replicas"),
+        ({"decoder": "opencv"}, "decoder"),
         ({"gpus": 9}, "gpus"),
         ({"gpus": -1}, "gpus"),
         ({"device": "cpu", "gpus": 1}, "GPUs"),
@@ -234,6 +236,12 @@ def test_labels_can_be_answered_by_a_model_that_has_them(plane: Plane) -> None:
     )
 
     assert stream["formatter_args"] == {"label": True, "num_preds": 3}
+
+
+def test_the_decoder_is_recorded_with_the_stream(plane: Plane) -> None:
+    imported(plane)
+    assert deployed(plane, model_id=1, decoder="simplejpeg")["decoder"] == "simplejpeg"
+    assert plane.shown("/v1/streams/1")["decoder"] == "simplejpeg"
 
 
 @pytest.mark.parametrize(

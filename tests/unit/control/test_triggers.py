@@ -39,6 +39,7 @@ def test_a_trigger_says_how_it_predicts(plane: Plane) -> None:
         "custom_code": None,
         "formatter": "classification",
         "formatter_args": {"num_preds": 2},
+        "decoder": "pillow",
         "device": "cpu",
         "gpus": 0,
         "created_at": "2023-11-14T22:13:20Z",

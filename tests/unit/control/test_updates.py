@@ -149,6 +149,15 @@ def test_what_is_not_given_stays(plane: Plane, fleet: FakeFleet) -> None:
     assert update(plane, {"bundle": None}).body["bundle"] is None
 
 
+def test_the_decoder_stays_until_it_is_changed_or_taken_back(
+    plane: Plane, fleet: FakeFleet
+) -> None:
+    running(plane, fleet, decoder="exact")
+    assert update(plane, {"gpus": 1}).body["decoder"] == "exact"
+    assert update(plane, {"decoder": "simplejpeg"}).body["decoder"] == "simplejpeg"
+    assert update(plane, {"decoder": None}).body["decoder"] == "pillow"
+
+
 def test_a_change_of_nothing_changes_nothing(plane: Plane, fleet: FakeFleet) -> None:
     running(plane, fleet)
 

@@ -205,3 +205,10 @@ def test_a_record_without_custom_code_is_still_read() -> None:
     del stored["custom_code"]
 
     assert Serving.model_validate(stored) == Serving()
+
+
+def test_the_decoder_of_the_serving_reaches_the_pipeline(
+    ports: Ports, model: Model, home: Path
+) -> None:
+    spec = pipeline_spec(ports, model, Serving(decoder="exact"), home / "run", home / "cache")
+    assert spec.decoder == "exact"

@@ -121,7 +121,7 @@ def gathering(values: dict[str, Any]) -> Gathering:
 
 
 def with_formatter(function: F) -> F:
-    """Add --formatter and --formatter-args."""
+    """Add --formatter, --formatter-args and --decoder."""
     for option in reversed(_FORMATTER):
         function = option(function)
     return function
@@ -264,6 +264,11 @@ _FORMATTER = (
         callback=json_object,
         metavar="JSON",
         help="""The formatter's arguments, as '{"num_preds": 3, "label": true}'.""",
+    ),
+    click.option(
+        "--decoder",
+        type=click.Choice(("pillow", "simplejpeg", "exact")),
+        help="What reads JPEGs; exact is pillow that never decodes them at a smaller scale.",
     ),
 )
 _SERVING = (

@@ -74,6 +74,7 @@ def launch_spec(
             site_dirs=(*_site_dirs(config, code_dir), *_backend_dirs(config, found.format)),
             formatter=wishes.given.get("formatter") or "raw",
             formatter_args=wishes.given.get("formatter_args") or {},
+            decoder=wishes.given.get("decoder") or "pillow",
             trace_hooks=config.trace_hooks,
         )
         sandbox = SandboxSpec(

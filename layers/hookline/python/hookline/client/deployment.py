@@ -12,7 +12,7 @@ class Serving(TypedDict, total=False):
 
     `bundle` is the path of an inference.py, a zip or a folder with one, or the id of a volume.
     `custom_code_url` is the https URL of a git repository, `custom_code_commit` a commit, branch
-    or tag of it.
+    or tag of it. `decoder` is what reads JPEGs: pillow, simplejpeg or exact.
     """
 
     bundle: Path | str | int
@@ -20,6 +20,7 @@ class Serving(TypedDict, total=False):
     custom_code_commit: str
     formatter: str
     formatter_args: Mapping[str, Any]
+    decoder: str
     device: str
     gpus: int
 

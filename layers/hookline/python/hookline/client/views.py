@@ -81,6 +81,7 @@ class Stream(View, frozen=True, kw_only=True):
     custom_code: CustomCode | None = None
     formatter: str = "raw"
     formatter_args: dict[str, Any] = {}
+    decoder: str = "pillow"
     device: str = "cpu"
     gpus: int = 0
     replicas: int = 1
@@ -202,6 +203,7 @@ class Trigger(View, frozen=True, kw_only=True):
     custom_code: CustomCode | None = None
     formatter: str = "raw"
     formatter_args: dict[str, Any] = {}
+    decoder: str = "pillow"
     device: str = "cpu"
     gpus: int = 0
     created_at: str = ""
@@ -251,6 +253,7 @@ class Job(View, frozen=True, kw_only=True):
     custom_code: CustomCode | None = None
     formatter: str = "raw"
     formatter_args: dict[str, Any] = {}
+    decoder: str = "pillow"
     device: str = "cpu"
     gpus: int = 0
     created_at: str = ""

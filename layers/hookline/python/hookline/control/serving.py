@@ -31,6 +31,7 @@ def checked(call: Call, model: Model, fields: ServingFields) -> Serving:
         custom_code=_custom_code(fields.custom_code) if fields.custom_code else None,
         formatter=fields.formatter,
         formatter_args=fields.formatter_args,
+        decoder=fields.decoder,
         device=device,
         gpus=gpus,
     )
@@ -50,7 +51,7 @@ def changed(old: Serving, changes: StreamChanges | ServingFields) -> ServingFiel
         kept["formatter_args"] = {}
     if "gpus" in given or "device" in given:
         kept |= {"device": None, "gpus": 0}
-    nulls = {"formatter": "raw", "formatter_args": {}, "gpus": 0}
+    nulls = {"formatter": "raw", "formatter_args": {}, "decoder": "pillow", "gpus": 0}
     given = {name: nulls.get(name) if value is None else value for name, value in given.items()}
     return ServingFields.model_validate({**kept, **given})
 

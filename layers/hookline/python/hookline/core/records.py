@@ -35,6 +35,7 @@ JobStatus = Literal[
 Role = Literal["admin", "user"]
 RecordPlace = Literal["own", "jobs"]
 FormatterName = Literal["raw", "classification"]
+DecoderName = Literal["pillow", "simplejpeg", "exact"]  # of JPEGs, without a preprocess hook
 SplitName = Literal["files", "lines"]
 OutputFormat = Literal["csv", "jsonl", "parquet"]
 OutputColumn = Literal["error", "timing"]
@@ -172,6 +173,7 @@ class Serving(Value):
     custom_code: CustomCode | None = None
     formatter: FormatterName = "raw"
     formatter_args: dict[str, Any] = Field(default_factory=dict)
+    decoder: DecoderName = "pillow"
     device: Literal["cpu", "gpu"] = "cpu"
     gpus: int = 0
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from hookline.core.records import (
+    DecoderName,
     FormatterName,
     Gathering,
     ModelFormat,
@@ -140,6 +141,7 @@ class ServingFields(Body):
     custom_code: CustomCodeFields | None = None
     formatter: FormatterName = "raw"
     formatter_args: dict[str, Any] = Field(default_factory=dict)
+    decoder: DecoderName = "pillow"
     device: Literal["cpu", "gpu"] | None = None
     gpus: Annotated[int, Field(ge=0, le=MAX_GPUS)] = 0
 
@@ -185,6 +187,7 @@ class StreamChanges(ScaleFields):
     custom_code: CustomCodeFields | None = None
     formatter: FormatterName | None = None
     formatter_args: dict[str, Any] | None = None
+    decoder: DecoderName | None = None
     device: Literal["cpu", "gpu"] | None = None
     gpus: Annotated[int, Field(ge=0, le=MAX_GPUS)] | None = None
 

@@ -13,6 +13,7 @@ from hookline.core.records import (
     Bundle,
     Conversion,
     CustomCode,
+    DecoderName,
     Drop,
     Failure,
     FormatterName,
@@ -99,6 +100,7 @@ class ServingView(View):
     custom_code: CustomCode | None
     formatter: FormatterName
     formatter_args: dict[str, Any]
+    decoder: DecoderName
     device: str
     gpus: int
 

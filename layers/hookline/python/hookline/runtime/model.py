@@ -15,10 +15,11 @@ from hookline.core.metadata import labels_in
 from hookline.runtime.backends.batches import BatchRunner, Example, find_batch_axis
 from hookline.runtime.backends.tensors import Backend, TensorSpec, zeros
 from hookline.runtime.beams import best_sequences
+from hookline.runtime.decoding import require_decoder
 from hookline.runtime.fitting import Array, Form, Shape, Slot, slot_of
 from hookline.runtime.metadata import filled_up
 from hookline.runtime.sizing import worthwhile_items
-from hookline.runtime.spec import PipelineSpec, Preparation
+from hookline.runtime.spec import DecoderName, PipelineSpec, Preparation
 
 log = logging.getLogger(__name__)
 
@@ -39,11 +40,15 @@ class Model:
     """A loaded model.
 
     `inputs` and `outputs` have `name`, `dtype` and `shape`, batch axis included. `labels` may be
-    empty. `preparation` says how canned image input becomes a tensor.
+    empty. `preparation` says how canned image input becomes a tensor, `decoder` what reads JPEGs.
     """
 
     def __init__(
-        self, backend: Backend, labels: Sequence[str] = (), preparation: Preparation = _AS_IS
+        self,
+        backend: Backend,
+        labels: Sequence[str] = (),
+        preparation: Preparation = _AS_IS,
+        decoder: DecoderName = "pillow",
     ) -> None:
         axis = find_batch_axis(backend)
         self._backend = backend
@@ -58,18 +63,20 @@ class Model:
         self.inputs: tuple[TensorSpec, ...] = tuple(backend.inputs)
         self.outputs: tuple[TensorSpec, ...] = tuple(backend.outputs)
         self.labels = tuple(labels)
-        self.preparation = preparation
+        self.preparation, self.decoder = preparation, decoder
         self.layers = Layers(self.first.in_shape if self.slots else ())
 
     @classmethod
     def load(cls, spec: PipelineSpec) -> Model:
         """Load the model file of `spec`. Raise ModelLoadFailed, saying why."""
+        require_decoder(spec.decoder)
         module, kind = _BACKENDS[spec.format]
         backend: Backend = getattr(importlib.import_module(module), kind).load(
             spec.model_path, threads=spec.threads, gpus=spec.gpus
         )
         labels = spec.labels or labels_in(backend.metadata)
-        return cls(backend, labels, filled_up(spec.preparation, backend.metadata))
+        preparation = filled_up(spec.preparation, backend.metadata)
+        return cls(backend, labels, preparation, spec.decoder)
 
     @property
     def first(self) -> Slot:

@@ -11,6 +11,8 @@ from typing import Any, Literal
 
 import msgspec
 
+DecoderName = Literal["pillow", "simplejpeg", "exact"]  # of JPEGs
+
 
 class Preparation(msgspec.Struct, frozen=True, kw_only=True):
     """How canned image input becomes a tensor: (pixel * scale - mean) / std per channel."""
@@ -42,6 +44,7 @@ class PipelineSpec(msgspec.Struct, frozen=True, kw_only=True):
     site_dirs: tuple[str, ...] = ()  # packages and repositories, put first on sys.path
     formatter: Literal["raw", "classification"] = "raw"
     formatter_args: dict[str, Any] = {}
+    decoder: DecoderName = "pillow"
     gpus: int = 0
     threads: int = 0  # of one inference; 0 means one per core
     trace_hooks: bool = False

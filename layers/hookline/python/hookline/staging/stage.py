@@ -83,6 +83,7 @@ def pipeline_spec(
         ),
         formatter=serving.formatter,
         formatter_args=serving.formatter_args,
+        decoder=serving.decoder,
         gpus=serving.gpus,
     )
 

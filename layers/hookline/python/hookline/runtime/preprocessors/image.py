@@ -3,7 +3,8 @@
 The seed's rules: the mode follows from the channel count (1 → L, 3 → RGB), the size is (W, H) of
 the model's input, the values are 0 to 255 in float32 unless the model takes another dtype or says
 how to prepare them. Pixels stay as they are stored: EXIF orientation is not applied, alpha is
-dropped, of several frames the first counts. 16-bit samples lose their lower byte.
+dropped, of several frames the first counts. 16-bit samples lose their lower byte. What reads JPEGs,
+and at which scale, is in `runtime.decoding`.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ import numpy as np
 from PIL import Image
 
 from hookline.core.errors import InvalidInput
+from hookline.runtime.decoding import scaled
 from hookline.runtime.fitting import Array, Shape
-from hookline.runtime.spec import Preparation
+from hookline.runtime.spec import DecoderName, Preparation
 
 # Pillow knows dozens of formats; each of them is a parser that strangers could feed.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
@@ -49,7 +51,7 @@ def preprocess(input: bytes, model: Any) -> Array:  # noqa: A002 - the seed's na
     """The image as the model's first input: float32 [C, H, W], or [H, W, C] where it wants that."""
     slot = model.first
     channels, height, width = _image_shape(slot.in_shape, slot.name)
-    image = _decoded(input, _MODES[channels], width, height)
+    image = _decoded(input, _MODES[channels], (width, height), model.decoder)
     pixels = _prepared(np.asarray(image), model.preparation, slot.dtype)
     if len(slot.shape) == 2:  # noqa: PLR2004 - [H, W], a gray image without a channel axis
         return pixels
@@ -69,7 +71,8 @@ def _image_shape(in_shape: Shape, name: str) -> Shape:
     return shape
 
 
-def _decoded(body: bytes, mode: str, width: int, height: int) -> Image.Image:
+def _decoded(body: bytes, mode: str, wanted: tuple[int, int], decoder: DecoderName) -> Image.Image:
+    """`wanted`: (W, H), -1 for that of the image."""
     if not body:
         raise InvalidInput("The image is empty.", hint="Send the bytes of an image file.")
     try:
@@ -79,9 +82,12 @@ def _decoded(body: bytes, mode: str, width: int, height: int) -> Image.Image:
                 f"The image has {image.width} × {image.height} pixels.",
                 why=f"At most {MAX_PIXELS} are decoded.",
             )
-        size = (image.width if width < 0 else width, image.height if height < 0 else height)
+        width, height = (
+            own if side < 0 else side for own, side in zip(image.size, wanted, strict=True)
+        )
+        image, box = scaled(image, body, (width, height), decoder)
         image = _converted(image, mode)
-        return image if image.size == size else image.resize(size)
+        return image if image.size == (width, height) else image.resize((width, height), box=box)
     except _BROKEN as error:
         raise InvalidInput(
             "The image cannot be decoded.",
