@@ -11,7 +11,12 @@ from hookline.runtime.items import Answer, Item, Outcome
 
 
 async def ask(
-    batcher: Batcher, item: Item, *, timeout_s: float, urgency: int = DEFAULT_URGENCY
+    batcher: Batcher,
+    item: Item,
+    *,
+    timeout_s: float,
+    urgency: int = DEFAULT_URGENCY,
+    is_alone: bool = False,
 ) -> Answer:
     """The answer to `item`; raises its error. Cancelling withdraws it, as time does."""
     future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
@@ -21,7 +26,9 @@ async def ask(
             future.set_result(outcome)
 
     deadline_s = time.monotonic() + timeout_s
-    ticket = batcher.submit(item, tell=tell, deadline_s=deadline_s, urgency=urgency)
+    ticket = batcher.submit(
+        item, tell=tell, deadline_s=deadline_s, urgency=urgency, is_alone=is_alone
+    )
     timer = asyncio.get_running_loop().call_later(timeout_s, tell, late(timeout_s))
     try:
         outcome = await future

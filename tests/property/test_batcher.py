@@ -29,6 +29,7 @@ class Call:
     cancelled_after_turns: int | None
     timeout_s: float
     urgency: int
+    is_alone: bool
 
 
 CALLS = st.lists(
@@ -39,6 +40,7 @@ CALLS = st.lists(
         cancelled_after_turns=st.none() | st.integers(0, 12),
         timeout_s=st.sampled_from((PATIENT_S, PATIENT_S, 0.0, 0.001)),
         urgency=st.sampled_from((DEFAULT_URGENCY, DEFAULT_URGENCY, 0, URGENCIES - 1)),
+        is_alone=st.booleans(),
     ),
     max_size=40,
 )
@@ -72,7 +74,13 @@ class Pipeline:
 async def client(batcher: Batcher, number: int, call: Call) -> object:
     item = Item(b"%d" % number, "bad" if call.is_bad else "good")
     asked = asyncio.ensure_future(
-        ask(batcher, item, timeout_s=call.timeout_s, urgency=call.urgency)
+        ask(
+            batcher,
+            item,
+            timeout_s=call.timeout_s,
+            urgency=call.urgency,
+            is_alone=call.is_alone,
+        )
     )
     if call.cancelled_after_turns is not None:
         for _ in range(call.cancelled_after_turns):

@@ -379,3 +379,30 @@ def test_a_pipeline_that_breaks_in_the_loop_fails_its_batch_and_not_the_next(
         return await bodies(submit(batcher, b"next"))
 
     assert asyncio.run(scenario()) == [b"next"]
+
+
+def test_a_quick_request_that_is_alone_is_answered_at_once(pipeline: Recorder, lane: Lane) -> None:
+    told: list[Outcome] = []
+
+    async def scenario() -> None:
+        batcher = inline_batcher(pipeline.run, lane)
+        ticket = batcher.submit(item(b"a"), tell=told.append, deadline_s=math.inf, is_alone=True)
+        assert told == [Answer(b"a", "text/plain")]
+        batcher.withdraw(ticket)  # as a client does that is gone by then
+        await batcher.close()
+
+    asyncio.run(scenario())
+    assert pipeline.batches == [[b"a"]]
+
+
+def test_one_that_takes_itself_for_alone_joins_those_who_wait(
+    pipeline: Recorder, lane: Lane
+) -> None:
+    async def scenario() -> list[bytes]:
+        batcher = inline_batcher(pipeline.run, lane)
+        first = submit(batcher, b"a")
+        last = asyncio.ensure_future(ask(batcher, item(b"b"), timeout_s=10, is_alone=True))
+        return await bodies([*first, last])
+
+    assert asyncio.run(scenario()) == [b"a", b"b"]
+    assert pipeline.batches == [[b"a", b"b"]]

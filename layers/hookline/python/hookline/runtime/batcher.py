@@ -111,11 +111,19 @@ class Batcher:
         meters.gauges = self._gauges
 
     def submit(
-        self, item: Item, *, tell: Tell, deadline_s: float, urgency: int = DEFAULT_URGENCY
+        self,
+        item: Item,
+        *,
+        tell: Tell,
+        deadline_s: float,
+        urgency: int = DEFAULT_URGENCY,
+        is_alone: bool = False,
     ) -> Ticket:
         """Queue `item` until `deadline_s` of the monotonic clock.
 
-        Raise Overloaded when the queue is full, NotReady once closed.
+        `is_alone`: no other can arrive in this turn of the loop, so none is waited for, and `tell`
+        may be called before this returns. Raise Overloaded when the queue is full, NotReady once
+        closed.
         """
         if self._is_closed:
             raise NotReady("This replica is stopping.", hint="Send the request again.")
@@ -125,7 +133,10 @@ class Batcher:
         ticket = Ticket(item, tell, deadline_s, queue)
         queue.append(ticket)
         self._waiting += 1
-        self._look_soon()
+        if is_alone and not self._is_due:
+            self._look()
+        else:
+            self._look_soon()
         return ticket
 
     def _overloaded(self) -> Overloaded:

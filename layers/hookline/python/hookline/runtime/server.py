@@ -250,6 +250,7 @@ class Application:
             tell=partial(self._predicted, exchange),
             deadline_s=exchange.deadline_s,
             urgency=exchange.urgency if b"priority" in headers else DEFAULT_URGENCY,
+            is_alone=len(self.connections) == 1,
         )
 
     def _predicted(self, exchange: Exchange, outcome: Outcome) -> None:
