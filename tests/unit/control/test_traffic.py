@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from hookline.control.traffic import BELIEVED_S, FORGOTTEN_S, percentile_ms
+from hookline.control.silence import FORGOTTEN_S
+from hookline.control.traffic import BELIEVED_S, percentile_ms
 from hookline.core.loads import Recent, Traffic, bucket_of
 from hookline.core.ports import Ports
 from hookline.core.records import Serving, Stream

@@ -19,6 +19,7 @@ PLACES = {
     "config": ("config", "Print the settings and where each came from."),
     "run": ("run", "Predict files as a stream or a job would, in one process."),
     "serve": ("serve", "Serve one model without a control plane, until Ctrl-C."),
+    "bench": ("bench", "Measure the throughput and latency of a stream or a URL."),
     "check": ("check", "Find what is wrong with hooks before they are deployed."),
     "model": ("model", "Import, list and deploy models."),
     "stream": ("stream", "Ask, inspect and stop deployed models."),

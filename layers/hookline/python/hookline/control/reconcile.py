@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from hookline.control import bursts, credentials, outbox, overdue, traffic
+from hookline.control import bursts, credentials, outbox, overdue, silence
 from hookline.control.desired import (
     WORKERS,
     Action,
@@ -137,7 +137,7 @@ def _known(ports: Ports, tenant: Tenant) -> Iterator[_Known]:
     """Every stream of a tenant that may need something."""
     overdue.sweep(ports, tenant.name)
     bursts.sweep(ports, tenant.name)
-    traffic.sweep(ports, tenant.name)
+    silence.sweep(ports, tenant.name)
     streams = [s for s in every(ports, Stream, tenant.name) if s.status != "Undeployed"]
     replicas = _by_stream(every(ports, Replica, tenant.name))
     loads = _by_stream(every(ports, Load, tenant.name))

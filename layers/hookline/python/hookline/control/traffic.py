@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 
 from hookline.control.listing import every
-from hookline.core.errors import Conflict
 from hookline.core.loads import TRAFFIC_S, Traffic, seconds_of
 from hookline.core.ports import Ports
 from hookline.core.records import Stream, number
 from hookline.core.views import TrafficView
 
 BELIEVED_S = 3 * TRAFFIC_S
-FORGOTTEN_S = 300.0
 
 
 def shown(ports: Ports, stream: Stream, ready_replicas: int) -> TrafficView:
@@ -50,16 +47,3 @@ def percentile_ms(latencies: Counter[int], percent: int) -> float | None:
         if rank <= 0:
             return round(1000 * seconds_of(bucket), 3)
     return None
-
-
-def sweep(ports: Ports, tenant: str) -> None:
-    """Remove what gateways told that have ended, or whose streams are idle."""
-    for one in _old(list(every(ports, Traffic, tenant)), ports.clock()):
-        try:
-            ports.catalog.delete(one)
-        except Conflict:
-            continue  # its gateway has just told more
-
-
-def _old(told: Sequence[Traffic], now: float) -> list[Traffic]:
-    return [one for one in told if one.updated_at <= now - FORGOTTEN_S]
