@@ -18,7 +18,7 @@ SAMPLE := --context 'hookline:tenants=["acme","globex"]' \
 NEEDS_NODE = "The CDK runs on Node.js, and $(1) is not installed. Install Node.js 20 or later \
 with npm, then run make again."
 
-.PHONY: help demo test test-fast test-faults lint fix check up synth smoke-aws docs bench lock clean
+.PHONY: help demo test test-fast test-faults test-formats lint fix check up synth smoke-aws docs bench lock clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -47,13 +47,18 @@ up: $(VENV)/.run  ## The whole cloud on this machine, in the foreground
 	$(BIN)/hookline up
 
 test: $(VENV)/.dev  ## Every test that runs without AWS, Docker or a GPU
-	$(BIN)/pytest $(PARALLEL) -m "not gpu and not aws and not faults" $(PYTEST_ARGS)
+	$(BIN)/pytest $(PARALLEL) -m "not gpu and not aws and not faults and not formats" $(PYTEST_ARGS)
 
 test-faults: $(VENV)/.dev  ## Every fault at every step, and what kills real processes
 	$(BIN)/pytest -m faults tests/fault tests/property $(PYTEST_ARGS)
 
+test-formats: $(VENV)/.dev  ## Every format with the framework it comes from; fetches some gigabytes
+	UV_FIND_LINKS="$${UV_FIND_LINKS:-$$PIP_FIND_LINKS}" \
+	  $(BIN)/pytest -m "formats and not gpu" --timeout 3600 tests/e2e $(PYTEST_ARGS)
+
 test-fast: $(VENV)/.dev  ## Unit, contract and property tests only
-	$(BIN)/pytest $(PARALLEL) -m "not gpu and not aws and not slow and not faults" \
+	$(BIN)/pytest $(PARALLEL) \
+	  -m "not gpu and not aws and not slow and not faults and not formats" \
 	  tests/unit tests/contract tests/property
 
 smoke-aws: $(VENV)/.dev node_modules/.package-lock.json  ## Try a deployed TENANT=… [STAGE=dev] [DEPLOY=1 IMAGE=…]

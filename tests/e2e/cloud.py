@@ -33,6 +33,7 @@ class Cloud:
     @property
     def environment(self) -> dict[str, str]:
         kept = {name: os.environ[name] for name in ("PATH", "LANG", "HOME") if name in os.environ}
+        kept |= {name: value for name, value in os.environ.items() if name.startswith("UV_")}
         path = f"{BIN}:{kept.get('PATH', '')}"
         return {**kept, "PATH": path, "HOOKLINE_HOME": str(self.home), "COLUMNS": "200"}
 

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tests.e2e.cloud import Cloud
+from hookline.adapters.machine.environments import install
+from tests.e2e.cloud import Cloud, running
 
 Array = np.ndarray[Any, Any]
 LONG_S = 1500.0  # an environment may have to be built
@@ -52,3 +58,31 @@ def journey(cloud: Cloud, place: Path, example: Array, *flags: str, folder: Path
 def outputs(answer: Any) -> Array:
     """The numbers of a raw answer of one output, flat."""
     return np.array(answer["outputs"], dtype=np.float64).ravel()
+
+
+def made(cloud: Cloud, packages: tuple[str, ...], program: str, folder: Path) -> None:
+    """Run `program` in `folder` with a framework's own packages, which the cloud uses as well."""
+    site = install(list(packages), cloud.home / "cache")
+    start = f"import sys; sys.path.insert(0, {str(site)!r})\n"
+    (folder / "make.py").write_text(start + program)  # a file: some frameworks read their callers
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "make.py"],
+        cwd=folder,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=LONG_S,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@contextmanager
+def kept_cache(home: Path) -> Iterator[Cloud]:
+    """A cloud whose environments outlive it in the folder FORMATS_CACHE, if that is set."""
+    kept = os.environ.get("FORMATS_CACHE")
+    if kept:
+        home.mkdir(mode=0o700, parents=True)
+        Path(kept).mkdir(parents=True, exist_ok=True)
+        (home / "cache").symlink_to(kept)
+    with running(home) as cloud:
+        yield cloud

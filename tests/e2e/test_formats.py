@@ -9,6 +9,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from tests import neon_models
 from tests.e2e.cloud import Cloud
 from tests.e2e.formats import journey, outputs
 
@@ -135,6 +136,27 @@ def test_texts_go_in(cloud: Cloud, tmp_path: Path) -> None:
 
     assert outputs(found.served).tolist() == [2.0, 1.0, -1.0]
     assert found.batched == found.served
+
+
+def test_a_neon_model_answers_as_neon_defines(cloud: Cloud, tmp_path: Path) -> None:
+    layers = [
+        neon_models.convolution(3, (3, 3, 8), padding=1),
+        neon_models.batch_norm(8),
+        neon_models.activation("Rectlin"),
+        neon_models.layer("Pooling", fshape=2, strides=2),
+        neon_models.linear(4, 8 * 4 * 4),
+        neon_models.bias(4),
+        neon_models.activation("Softmax"),
+    ]
+    x = np.random.default_rng(0).standard_normal((3, 8, 8)).astype(np.float32)
+    path = neon_models.file(tmp_path / "model.prm", layers, (3, 8, 8))
+
+    found = journey(cloud, path, x, folder=tmp_path)
+
+    assert np.abs(outputs(found.served) - neon_models.answer(layers, x)).max() < 1e-6
+    assert found.batched == found.served
+    assert found.model["inputs"] == [{"name": "data", "dtype": "float32", "shape": [-1, 3, 8, 8]}]
+    assert found.model["conversion"]["source"] == "neon"
 
 
 BAD = {

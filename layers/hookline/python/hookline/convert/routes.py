@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hookline.core.formats import Kind
+from hookline.runtime.backends.packages import TORCH
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,5 +24,8 @@ class Route:
 
 _STEPS = "hookline.convert.steps"
 ROUTES: dict[Kind, Route] = {
+    "torchscript": Route("TorchScript", f"{_STEPS}.read_torch", TORCH.requirements),
+    "pt2": Route("torch.export", f"{_STEPS}.read_torch", TORCH.requirements),
+    "neon": Route("neon", f"{_STEPS}.from_neon"),
     "onnx": Route("ONNX with external data", f"{_STEPS}.merge_onnx"),
 }

@@ -51,7 +51,7 @@ _STARTS: tuple[tuple[bytes, Kind], ...] = (
 _PICKLES: tuple[bytes, ...] = tuple(b"\x80" + bytes([version]) for version in range(2, 6))
 _PICKLES += (b"(dp", b"(lp", b"ccopy_reg\n", b"cnumpy", b"csklearn")  # as text, by Python 2
 _PICKLES += (b"x\x9c", b"x\x01", b"x\xda")  # packed by joblib
-_NEON_WORDS = (b"neon_version", b"neon.layers", b"neon.models")
+_NEON_WORDS = (b"neon_version", b"neon.layers", b"neon.models", b"layer_params_states")
 
 
 def kind_of(file: BinaryIO) -> Kind:

@@ -4,26 +4,33 @@ from __future__ import annotations
 
 import importlib
 import logging
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from hookline.core.errors import HooklineError, InvalidInput
+from hookline.core.errors import HooklineError, InvalidInput, ModelLoadFailed
 from hookline.core.metadata import labels_in
 from hookline.runtime.backends.batches import BatchRunner, Example, find_batch_axis
+from hookline.runtime.backends.packages import PACKAGES
 from hookline.runtime.backends.tensors import Backend, TensorSpec, zeros
 from hookline.runtime.beams import best_sequences
 from hookline.runtime.decoding import require_decoder
 from hookline.runtime.fitting import Array, Form, Shape, Slot, slot_of
 from hookline.runtime.metadata import filled_up
 from hookline.runtime.sizing import worthwhile_items
-from hookline.runtime.spec import DecoderName, PipelineSpec, Preparation
+from hookline.runtime.spec import DecoderName, PipelineSpec, Preparation, Tensor
 
 log = logging.getLogger(__name__)
 
-_BACKENDS = {"onnx": ("hookline.runtime.backends.onnx", "OnnxBackend")}
+_TORCH = ("hookline.runtime.backends.pytorch", "TorchBackend")
+_BACKENDS = {
+    "onnx": ("hookline.runtime.backends.onnx", "OnnxBackend"),
+    "torchscript": _TORCH,
+    "pt2": _TORCH,
+}
 _AS_IS = Preparation()
 _TOKEN_SCORES_RANK = 2
 Outputs = Any  # an array, or a dict of arrays by name where the model has several outputs
@@ -70,10 +77,7 @@ class Model:
     def load(cls, spec: PipelineSpec) -> Model:
         """Load the model file of `spec`. Raise ModelLoadFailed, saying why."""
         require_decoder(spec.decoder)
-        module, kind = _BACKENDS[spec.format]
-        backend: Backend = getattr(importlib.import_module(module), kind).load(
-            spec.model_path, threads=spec.threads, gpus=spec.gpus
-        )
+        backend = _loaded(spec)
         labels = spec.labels or labels_in(backend.metadata)
         preparation = filled_up(spec.preparation, backend.metadata)
         return cls(backend, labels, preparation, spec.decoder)
@@ -191,6 +195,30 @@ class Model:
             why=f"Missing: {missing}. Unknown: {unknown or 'nothing'}.",
             hint=f"The model takes {', '.join(self.slots)}.",
         )
+
+
+def _loaded(spec: PipelineSpec) -> Backend:
+    """The model on the backend of its format, whose framework may be in a folder of its own."""
+    module, kind = _BACKENDS[spec.format]
+    told: dict[str, Any] = {"threads": spec.threads, "gpus": spec.gpus}
+    if spec.format in PACKAGES:
+        sys.path[:0] = [folder for folder in spec.site_dirs if folder not in sys.path]
+        told |= {"kind": spec.format, "inputs": _specs(spec.inputs)}
+        told |= {"outputs": _specs(spec.outputs)}
+    try:
+        found = getattr(importlib.import_module(module), kind)
+    except ImportError as error:
+        raise ModelLoadFailed(
+            f"What runs {spec.format} models is missing.",
+            why=f"{error}.",
+            hint="Install torch beside hookline, or use a machine that may install it.",
+        ) from error
+    backend: Backend = found.load(spec.model_path, **told)
+    return backend
+
+
+def _specs(tensors: Sequence[Tensor]) -> list[TensorSpec]:
+    return [TensorSpec(tensor.name, tensor.dtype, tensor.shape) for tensor in tensors]
 
 
 def _unwrapped(outputs: dict[str, Array]) -> Outputs:

@@ -17,5 +17,5 @@ class Framework:
     requirements: tuple[str, ...]
 
 
-TORCH = Framework("torch", ("torch==2.13.0",))
+TORCH = Framework("torch", ("numpy==2.4.6", "torch==2.13.0"))
 PACKAGES = {"torchscript": TORCH, "pt2": TORCH}

@@ -1,0 +1,113 @@
+"""TorchScript and torch.export on PyTorch itself, in the replica's own environment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hookline.runtime.backends.packages import TORCH
+from tests.e2e.cloud import Cloud
+from tests.e2e.formats import journey, kept_cache, made, outputs
+
+pytestmark = [pytest.mark.formats, pytest.mark.timeout(3600)]
+
+PROGRAM = """
+import numpy as np
+import torch
+
+torch.manual_seed(0)
+net = torch.nn.Sequential(
+    torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.ReLU(),
+    torch.nn.AdaptiveAvgPool2d(2), torch.nn.Flatten(), torch.nn.Linear(16, 5),
+).eval()
+x = torch.randn(1, 3, 8, 8)
+np.save("x.npy", x[0].numpy())
+np.save("y.npy", net(x).detach().numpy())
+torch.jit.trace(net, x).save("net.pt")
+batch = torch.export.Dim("batch", min=1, max=64)
+many = (torch.randn(2, 3, 8, 8),)
+torch.export.save(torch.export.export(net, many, dynamic_shapes=({0: batch},)), "net.pt2")
+torch.save(net.state_dict(), "weights.pt")
+torch.save(net.state_dict(), "old.pt", _use_new_zipfile_serialization=False)
+
+class Two(torch.nn.Module):
+    def forward(self, left, right):
+        return {"sum": left + right, "difference": left - right}
+
+torch.jit.script(Two()).save("two.pt")
+np.savez("two.npz", left=np.zeros((1, 3), np.float32), right=np.zeros((1, 3), np.float32))
+"""
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    with kept_cache(tmp_path_factory.mktemp("torch") / "home") as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def models(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models")
+    made(cloud, TORCH.requirements, PROGRAM, folder)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "flags", "kind"),
+    [("net.pt", ("--input-shape", "1,3,8,8"), "torchscript"), ("net.pt2", (), "pt2")],
+)
+def test_a_model_answers_as_in_torch(
+    name: str, flags: tuple[str, ...], kind: str, cloud: Cloud, models: Path, tmp_path: Path
+) -> None:
+    x, y = np.load(models / "x.npy"), np.load(models / "y.npy")
+
+    found = journey(cloud, models / name, x, *flags, folder=tmp_path)
+
+    assert found.model["format"] == kind
+    assert found.model["inputs"][0]["shape"] == [-1, 3, 8, 8]
+    assert found.model["outputs"][0]["shape"] == [-1, 5]
+    assert np.allclose(outputs(found.served), y.ravel(), atol=1e-6)
+    assert found.batched == found.served
+
+
+def test_several_inputs_are_described_by_a_sample(cloud: Cloud, models: Path) -> None:
+    model = cloud.ask(
+        "model", "import", f"{models}/two.pt", "--name", "two", "--sample", f"{models}/two.npz"
+    )
+    shown = cloud.ask("model", "show", str(model["id"]))
+    assert [each["name"] for each in shown["inputs"]] == ["left", "right"]
+    assert [each["name"] for each in shown["outputs"]] == ["sum", "difference"]
+    assert [each["shape"] for each in shown["outputs"]] == [[-1, 3], [-1, 3]]
+
+
+def test_torchscript_without_a_shape_is_refused_with_the_flag(cloud: Cloud, models: Path) -> None:
+    done = cloud.run("model", "import", f"{models}/net.pt", "--name", "net", status=6)
+    assert "--input-shape" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["weights.pt", "old.pt"])
+def test_a_state_dict_is_refused_with_what_to_do(name: str, cloud: Cloud, models: Path) -> None:
+    done = cloud.run("model", "import", f"{models}/{name}", "--name", "net", status=6)
+    assert "weights of a PyTorch model without the network" in done.stderr
+    assert "torch.export.save" in done.stderr
+
+
+def test_a_gpu_that_is_not_there_fails_the_stream_in_a_sentence(cloud: Cloud, models: Path) -> None:
+    model = cloud.ask("model", "import", f"{models}/net.pt2", "--name", "net")
+    done = cloud.run("model", "deploy", str(model["id"]), "-g", "1", "--wait", status=8)
+    assert "PyTorch cannot use one" in done.stderr
+
+
+def test_a_damaged_file_is_refused(cloud: Cloud, models: Path, tmp_path: Path) -> None:
+    whole = (models / "net.pt").read_bytes()
+    path = tmp_path / "cut.pt"
+    middle = whole.index(b"constants.pkl")
+    path.write_bytes(whole[:middle] + b"x" + whole[middle + 1 :])
+    done = cloud.run(
+        "model", "import", str(path), "--name", "net", "--input-shape", "1,3,8,8", status=6
+    )
+    assert "Hint: " in done.stderr
+    assert "Traceback" not in done.stderr
