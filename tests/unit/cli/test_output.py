@@ -83,7 +83,6 @@ def test_who_looks_in_late_sees_the_rate_since_then() -> None:
     )
 
 
-
 class Terminal(io.StringIO):
     """A stderr that a person looks at."""
 

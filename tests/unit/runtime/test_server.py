@@ -85,7 +85,7 @@ async def listening(application: Application) -> AsyncIterator[str]:
 
 @contextlib.asynccontextmanager
 async def serving(
-    pipeline: Pipeline, **settings: Any
+    pipeline: Pipeline, pace: Pace | None = None, **settings: Any
 ) -> AsyncIterator[tuple[httpx2.AsyncClient, Application]]:
     spec = ServerSpec(**settings)
     application = Application(spec)
@@ -94,7 +94,7 @@ async def serving(
         Batcher(
             pipeline.run,
             [lane],
-            Pace(may_run_inline=False),
+            pace or Pace(may_run_inline=False),
             max_queue_items=spec.max_queue_items,
         )
     )
@@ -513,6 +513,16 @@ def test_a_caller_who_asks_is_told_where_the_time_went(pipeline: Pipeline, body:
     assert 0 <= timing.queue_ms < 10_000
     stages = (timing.preprocess_ms, timing.predict_ms, timing.postprocess_ms)
     assert (*stages, timing.batch_items) == (1.0, 2.0, 3.0, 1)
+
+
+def test_a_lone_caller_whose_request_runs_in_the_loop_is_told_too(pipeline: Pipeline) -> None:
+    pace = Pace(may_run_inline=True)
+    pace.learn([Item(b"good", "text/plain")], 1e-6)
+
+    headers = ASKED | {"Content-Type": "text/plain"}
+    settings = {"pace": pace}
+    answer = ask(pipeline, "POST", "/predict", settings=settings, content=b"good", headers=headers)
+    assert "server-timing" in answer.headers
 
 
 @pytest.mark.parametrize("headers", [{}, {"X-Request-Timing": "0"}])

@@ -250,8 +250,12 @@ class Application:
             tell=partial(self._predicted, exchange),
             deadline_s=exchange.deadline_s,
             urgency=exchange.urgency if b"priority" in headers else DEFAULT_URGENCY,
-            is_alone=len(self.connections) == 1,
+            is_alone=len(self.connections) == 1 and not self._is_told(headers),
         )
+
+    def _is_told(self, headers: dict[bytes, bytes]) -> bool:
+        """Whether the answer tells of its ticket, which must be known by then."""
+        return self._tells_all or timing.ASK[0] in headers
 
     def _predicted(self, exchange: Exchange, outcome: Outcome) -> None:
         if isinstance(outcome, HooklineError):
