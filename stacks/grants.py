@@ -62,6 +62,7 @@ class Resources:
     bucket: s3.IBucket
     queues: Mapping[str, sqs.IQueue]
     linked_buckets: Sequence[str] = ()
+    notify_topics: Sequence[str] = ()
     fleet: Fleet | None = None
 
 
@@ -72,6 +73,7 @@ def statements(grants: Sequence[Grant], resources: Resources) -> list[iam.Policy
         *_blobs([grant for grant in grants if grant.port == "blobs"], resources),
         *_queues([grant for grant in grants if grant.port == "queue"], resources),
         *_linked([grant for grant in grants if grant.port == "linked"], resources),
+        *_topics([grant for grant in grants if grant.port == "topics"], resources),
         *_fleet([grant for grant in grants if grant.port == "fleet"], resources),
     ]
 
@@ -140,6 +142,11 @@ def _linked(grants: Sequence[Grant], resources: Resources) -> Iterator[iam.Polic
     yield iam.PolicyStatement(actions=["s3:ListBucket"], resources=arns)
     if any("read" in grant.verbs for grant in grants):
         yield iam.PolicyStatement(actions=["s3:GetObject"], resources=[f"{arn}/*" for arn in arns])
+
+
+def _topics(grants: Sequence[Grant], resources: Resources) -> Iterator[iam.PolicyStatement]:
+    if grants and resources.notify_topics:
+        yield iam.PolicyStatement(actions=["sns:Publish"], resources=list(resources.notify_topics))
 
 
 def _bucket_arn(near: s3.IBucket, name: str) -> str:

@@ -21,6 +21,7 @@ KEYS = {
     "hookline:region": "the region to deploy to; without it, the one of the credentials",
     "hookline:inf1": f"true, to have Inf1 as well. {INF1_REASON}",
     "hookline:linked-buckets": "the buckets that a tenant's volumes may link to, by tenant",
+    "hookline:notify-topics": "the ARNs of the SNS topics that a tenant's jobs may tell, by tenant",
     "hookline:alarm-topic": "the ARN of the SNS topic that alarms go to",
     "hookline:permissions-boundary": "the name of a managed policy that limits every role",
     "hookline:requests-per-s": f"the requests that a tenant's API takes, 500 by default; {_QUOTA}",
@@ -66,6 +67,7 @@ class Deployment:
     stage: str = "dev"
     region: str = ""
     linked_buckets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    notify_topics: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     alarm_topic: str = ""
     permissions_boundary: str = ""
 
@@ -88,6 +90,7 @@ def from_context(context: Mapping[str, Any]) -> Deployment:
         stage=stage,
         region=region,
         linked_buckets=_linked_buckets(_parsed(context, "hookline:linked-buckets", {}), tenants),
+        notify_topics=_notify_topics(_parsed(context, "hookline:notify-topics", {}), tenants),
         alarm_topic=_matching(context, "hookline:alarm-topic", _TOPIC),
         permissions_boundary=_matching(context, "hookline:permissions-boundary", _ROLE_NAME),
     )
@@ -197,6 +200,22 @@ def _linked_buckets(given: object, tenants: tuple[str, ...]) -> dict[str, tuple[
                 f"{buckets!r} is not what {tenant} may link to. Give a list of names of buckets."
             )
     return {tenant: tuple(given.get(tenant, ())) for tenant in tenants}
+
+
+def _notify_topics(given: object, tenants: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    if not isinstance(given, dict):
+        raise BadContext('hookline:notify-topics is a mapping such as {"acme": ["arn:aws:sns:…"]}.')
+    for tenant, topics in given.items():
+        _tenant(tenant)
+        if not isinstance(topics, list) or not all(_is_topic(topic) for topic in topics):
+            raise BadContext(
+                f"{topics!r} is not what {tenant} may notify. Give a list of ARNs of SNS topics."
+            )
+    return {tenant: tuple(given.get(tenant, ())) for tenant in tenants}
+
+
+def _is_topic(arn: object) -> bool:
+    return isinstance(arn, str) and bool(_TOPIC.fullmatch(arn)) and not arn.endswith(".fifo")
 
 
 def _is_bucket(name: object) -> bool:

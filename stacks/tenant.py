@@ -57,6 +57,7 @@ class TenantStack(Stack):
             bucket=storage.bucket,
             queues=storage.queues,
             linked_buckets=deployment.linked_buckets.get(tenant, ()),
+            notify_topics=deployment.notify_topics.get(tenant, ()),
         )
         self._tasks_and_services()
         self._functions()
@@ -165,7 +166,9 @@ class TenantStack(Stack):
         """The settings of adapters/aws/settings.py; of queues, those that are used."""
         used = {grant.place for grant in grants if grant.port == "queue"}
         urls = {name: self._storage.queues[name].queue_url for name in sorted(used)}
+        topics = self._resources.notify_topics
         return {
+            **({"HOOKLINE_TOPICS": ",".join(topics)} if topics else {}),
             "HOOKLINE_TENANT": self._tenant,
             "HOOKLINE_TABLE": self._storage.table.table_name,
             "HOOKLINE_BUCKET": self._storage.bucket.bucket_name,

@@ -49,7 +49,13 @@ def synthesized(cdk: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Pa
     from app import build  # noqa: PLC0415 - needs the CDK
 
     folder = tmp_path_factory.mktemp("cdk") / "out"
-    values = context(**{"hookline:tenants": list(TENANTS), "hookline:linked-buckets": LINKED})
+    values = context(
+        **{
+            "hookline:tenants": list(TENANTS),
+            "hookline:linked-buckets": LINKED,
+            "hookline:notify-topics": TOLD,
+        }
+    )
     app = cdk.App(context=values, outdir=str(folder), analytics_reporting=False)
     build(app)
     cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app, verbose=True))
@@ -60,6 +66,7 @@ def synthesized(cdk: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Pa
     return folder
 
 
+TOLD: Mapping[str, list[str]] = {"acme": ["arn:aws:sns:eu-west-1:123456789012:done"]}
 LINKED: Mapping[str, list[str]] = {"acme": ["photos"]}
 
 

@@ -24,6 +24,8 @@ LIMITED_TO_CLUSTER = frozenset(
 )
 GLOBAL_KEYS = frozenset({"aws:SecureTransport", "aws:SourceArn", "aws:SourceAccount"})
 
+TOPIC = "arn:aws:sns:eu-west-1:123456789012:done"
+
 
 def everyones(templates: Templates) -> Iterator[Statement]:
     for template in templates.values():
@@ -104,7 +106,13 @@ def test_a_role_has_the_actions_of_its_grants_and_no_others(
     templates: Templates, name: str
 ) -> None:
     ports = {grant.port for grant in granted()[name]}
-    services = {"catalog": "dynamodb", "blobs": "s3", "queue": "sqs", "fleet": "ecs"}
+    services = {
+        "catalog": "dynamodb",
+        "blobs": "s3",
+        "queue": "sqs",
+        "fleet": "ecs",
+        "topics": "sns",
+    }
     found = {
         action.partition(":")[0]
         for one in templates["Tenant-globex"].rights_of(name)
@@ -216,7 +224,21 @@ def test_the_rights_of_a_tenant_end_at_its_own_resources(templates: Templates) -
             is_own = resource.startswith(local) or "-Storage-acme:" in resource
             is_named = "acme--*" in resource or ":repository/hookline" in resource
             is_linked = ":s3:::photos" in resource
-            assert is_limited or is_own or is_named or is_linked, one
+            is_told = resource == TOPIC
+            assert is_limited or is_own or is_named or is_linked or is_told, one
+
+
+def test_only_notify_publishes_and_only_to_the_topics_of_its_tenant(templates: Templates) -> None:
+    def publishers(tenant: str) -> list[tuple[str, list[str]]]:
+        rights = templates[f"Tenant-{tenant}"].statements()
+        return [
+            (one.who.partition("Role")[0], one.resources)
+            for one in rights
+            if "sns:Publish" in one.actions
+        ]
+
+    assert publishers("globex") == []
+    assert publishers("acme") == [("Notify", [TOPIC])]
 
 
 def test_only_the_tenant_that_may_link_to_a_bucket_reads_it(templates: Templates) -> None:

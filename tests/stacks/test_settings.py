@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 from itertools import count
 from pathlib import Path
@@ -132,6 +133,10 @@ def test_inf1_takes_a_region_that_has_it() -> None:
         ("hookline:linked-buckets", ["photos"]),
         ("hookline:linked-buckets", {"acme": "photos"}),
         ("hookline:linked-buckets", {"acme": ["*"]}),
+        ("hookline:notify-topics", ["arn:aws:sns:eu-west-1:123456789012:done"]),
+        ("hookline:notify-topics", {"acme": "arn:aws:sns:eu-west-1:123456789012:done"}),
+        ("hookline:notify-topics", {"acme": ["*"]}),
+        ("hookline:notify-topics", {"acme": ["arn:aws:sns:eu-west-1:123456789012:done.fifo"]}),
     ],
 )
 def test_a_bad_value_is_refused(key: str, value: object) -> None:
@@ -167,6 +172,12 @@ def test_prod_has_no_single_gateway() -> None:
 def test_linked_buckets_may_come_from_the_command_line() -> None:
     given = {"hookline:linked-buckets": '{"acme": ["photos"]}'}
     assert deployment(**given).linked_buckets == {"acme": ("photos",)}
+
+
+def test_topics_may_come_from_the_command_line() -> None:
+    topic = "arn:aws:sns:eu-west-1:123456789012:done"
+    given = {"hookline:notify-topics": json.dumps({"acme": [topic]})}
+    assert deployment(**given).notify_topics == {"acme": (topic,)}
 
 
 def test_every_key_of_the_context_is_documented_once_and_no_other() -> None:

@@ -214,6 +214,7 @@ class FakeApi:
         fields = serving_of(body) | {"model_id": body["model_id"], "volume_id": body["volume_id"]}
         counts = {"total": 0, "done": 0, "succeeded": 0, "failed": 0}
         rest = {"status": "Received", "trigger_id": None, "failure": None, "created_at": NOW}
+        rest["notify"] = body.get("notify", "")
         return self._created(self.jobs, fields | counts | rest)
 
     def show_job(self, _: httpx2.Request, job_id: str) -> httpx2.Response:
@@ -274,6 +275,9 @@ class FakeApi:
         fields = {"id": "0a1b2c3d4e5f6071", "label": "hk_abab", "user": user}
         self.keys[fields["id"]] = fields | {"created_at": NOW}
         return httpx2.Response(201, json=fields | {"key": KEY})
+
+    def make_webhook_secret(self, _: httpx2.Request) -> httpx2.Response:
+        return httpx2.Response(201, json={"secret": "whsec_AAAA"})
 
     def delete_key(self, _: httpx2.Request, key_id: str) -> httpx2.Response:
         if self.keys.pop(key_id, None) is None:
@@ -379,6 +383,7 @@ ROUTES: tuple[tuple[str, str, Answer], ...] = (
     ("POST", "/v1/users", FakeApi.create_user),
     ("GET", "/v1/users", _list("users")),
     ("DELETE", "/v1/users/(.+)", FakeApi.delete_user),
+    ("POST", "/v1/webhook-secret", FakeApi.make_webhook_secret),
     ("POST", "/v1/keys", FakeApi.create_key),
     ("GET", "/v1/keys", _list("keys")),
     ("DELETE", "/v1/keys/(.+)", FakeApi.delete_key),

@@ -386,6 +386,23 @@ def test_watch_says_how_files_gather(api: FakeApi, hookline: Call) -> None:
     ]
 
 
+def test_notify_says_who_is_told_of_the_end(api: FakeApi, hookline: Call) -> None:
+    api.volumes[56] = {"id": 56, "name": "in", "location": "/data/in"}
+    api.models[2] = MODEL
+    told = ("--notify", "https://example.com/hook")
+
+    assert not hookline("volume", "watch", "56", "--model", "2", *told).exit_code
+    assert not hookline("batch", "predict", "2", "56", *told).exit_code
+
+    assert api.watched[0]["notify"] == told[1]
+    assert [job["notify"] for job in api.jobs.values()] == [told[1]]
+
+
+def test_the_secret_of_notices_is_printed(hookline: Call) -> None:
+    assert "whsec_AAAA" in hookline("key", "webhook").stdout
+    assert json.loads(hookline("key", "webhook", "-o", "json").stdout)["secret"] == "whsec_AAAA"
+
+
 def test_a_marker_and_a_manifest_are_too_much(hookline: Call) -> None:
     both = ("--marker", "_SUCCESS", "--manifest", "list.txt")
 

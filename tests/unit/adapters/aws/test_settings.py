@@ -16,6 +16,7 @@ TASK = {
 }
 FUNCTION = TASK | {
     "HOOKLINE_TENANT": "acme",
+    "HOOKLINE_TOPICS": "arn:aws:sns:eu-west-1:123456789012:done, arn:aws:sns:x:123456789012:y",
     "HOOKLINE_CLUSTER": "main",
     "HOOKLINE_TASK_DEFINITIONS": '{"stream-cpu": "family:1"}',
     "HOOKLINE_SUBNETS": "subnet-1, subnet-2",
@@ -32,6 +33,14 @@ def test_a_task_is_told_of_its_stores_and_of_no_cluster() -> None:
     assert (settings.table, settings.bucket) == ("table", "bucket")
     assert settings.queues == {"plan": "https://x/plan"}
     assert (settings.tenant, settings.fleet) == (PLATFORM, None)
+
+
+def test_a_function_is_told_of_the_topics_that_may_be_notified() -> None:
+    assert from_environment(TASK).topics == ()
+    assert from_environment(FUNCTION).topics == (
+        "arn:aws:sns:eu-west-1:123456789012:done",
+        "arn:aws:sns:x:123456789012:y",
+    )
 
 
 def test_a_process_listens_where_the_load_balancer_asks_unless_told_otherwise() -> None:
@@ -62,7 +71,8 @@ def test_a_function_is_told_of_the_cluster_as_well() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in FUNCTION if name not in ("PATH", "HOOKLINE_TENANT")]
+    "name",
+    [name for name in FUNCTION if name not in ("PATH", "HOOKLINE_TENANT", "HOOKLINE_TOPICS")],
 )
 def test_what_is_missing_is_named(name: str) -> None:
     environ = {key: value for key, value in FUNCTION.items() if key != name}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -9,6 +10,7 @@ from typing import Any, TypeVar
 from hookline.core.errors import Conflict, HooklineError, Unavailable
 from hookline.core.ports import Catalog, Ports
 from hookline.core.records import Failure, Job
+from hookline.core.topology import NOTICES
 
 log = logging.getLogger(__name__)
 
@@ -35,9 +37,14 @@ def advance(ports: Ports, job: Job, step: Callable[[Job], Job | None]) -> Job | 
         if wanted is None:
             return found
         try:
-            return ports.catalog.put(wanted)
+            stored = ports.catalog.put(wanted)
         except Conflict:
             found = load(ports.catalog, job.tenant, job.id)
+            continue
+        if stored.has_ended and stored.notify:  # if this is lost, the reconciler makes up for it
+            body = {"tenant": stored.tenant, "job_id": stored.id, "attempt": 0}
+            ports.queue.send(NOTICES, [json.dumps(body).encode()])
+        return stored
     raise Unavailable(f"The job {job.id} changes too quickly.", hint="Try again.")
 
 

@@ -13,6 +13,7 @@ from hookline.cli.options import (
     ID,
     serving,
     shape,
+    with_notify,
     with_output,
     with_serving,
     with_shape,
@@ -39,12 +40,14 @@ def batch_command() -> None:
     examples=(
         "hookline batch predict 2 56",
         "hookline batch predict 2 56 -f hooks.zip --formatter classification --wait",
+        "hookline batch predict 2 56 --notify https://example.com/hook",
         "hookline batch predict 2 57 --split lines --output-format jsonl --join-input",
     ),
 )
 @click.argument("model_id", type=ID)
 @click.argument("volume_id", type=ID)
 @with_shape
+@with_notify
 @with_serving
 @with_wait
 @with_output
@@ -55,6 +58,7 @@ def predict(
     model_id: int,
     volume_id: int,
     *,
+    notify: str,
     is_waiting: bool,
     timeout_s: float,
     **given: Any,
@@ -64,7 +68,9 @@ def predict(
     With --wait the exit code is 10 when some rows failed.
     """
     with shell.client() as cloud:
-        job = cloud.start_batch(model_id, volume_id, shape=shape(given), **serving(given))
+        job = cloud.start_batch(
+            model_id, volume_id, shape=shape(given), notify=notify, **serving(given)
+        )
         if not is_waiting:
             shell.show(job, ("id", "status"))
             return

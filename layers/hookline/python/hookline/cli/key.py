@@ -27,6 +27,20 @@ def create_key(shell: Shell, /, user: str) -> None:
         shell.show(cloud.create_key(user), ("id", "key", "user"))
 
 
+@key_command.command("webhook", examples=("hookline key webhook", "hookline key webhook -o json"))
+@with_output
+@pass_shell
+def make_webhook_secret(shell: Shell, /) -> None:
+    """Make the secret that notices of ended jobs are signed with, and print it: it is shown once.
+
+    Making another one replaces it; the former one signs as well for a day.
+    """
+    from hookline.client.views import WebhookSecret  # noqa: PLC0415 - help needs none
+
+    with shell.client() as cloud:
+        shell.show(WebhookSecret(secret=cloud.make_webhook_secret()), ("secret",))
+
+
 @key_command.command("list", examples=("hookline key list", "hookline key list -o json"))
 @with_output
 @pass_shell

@@ -78,6 +78,18 @@ def with_scale(function: F) -> F:
     return function
 
 
+def with_notify(function: F) -> F:
+    """Add --notify."""
+    option = click.option(
+        "--notify",
+        default="",
+        metavar="URL|TOPIC",
+        help="Whom to tell that a job has ended: an https URL, signed with the secret of "
+        "`hookline key webhook`; on AWS also the ARN of an SNS topic.",
+    )
+    return option(function)
+
+
 def with_shape(function: F) -> F:
     """Add the options that say what the rows of a job are; `shape` reads them."""
     for option in reversed(_SHAPE):

@@ -10,7 +10,15 @@ import click
 
 from hookline.cli import exits
 from hookline.cli.command import Group
-from hookline.cli.options import ID, gathering, serving, with_gathering, with_output, with_serving
+from hookline.cli.options import (
+    ID,
+    gathering,
+    serving,
+    with_gathering,
+    with_notify,
+    with_output,
+    with_serving,
+)
 from hookline.cli.shell import Shell, pass_shell
 
 WATCHED = ("id", "volume_id", "model_id", "is_on")
@@ -121,15 +129,17 @@ def delete(shell: Shell, /, volume_id: int) -> None:
         "hookline volume watch 56 --model 2 -f hooks.zip --formatter classification",
         "hookline volume watch 56 --model 2 --settle 30 --max-wait 600 --suffix .jpg,.png",
         "hookline volume watch 56 --model 2 --marker _SUCCESS",
+        "hookline volume watch 56 --model 2 --notify https://example.com/hook",
     ),
 )
 @click.argument("volume_id", type=ID)
 @click.option("--model", "model_id", type=ID, required=True, help="The model that predicts.")
 @with_gathering
+@with_notify
 @with_serving
 @with_output
 @pass_shell
-def watch(shell: Shell, /, volume_id: int, model_id: int, **given: Any) -> None:
+def watch(shell: Shell, /, volume_id: int, model_id: int, notify: str, **given: Any) -> None:
     """Predict every file that lands in a volume from now on.
 
     Files may be uploaded, or copied into the volume's folder by any program. Each burst becomes a
@@ -137,7 +147,10 @@ def watch(shell: Shell, /, volume_id: int, model_id: int, **given: Any) -> None:
     """
     gathers = gathering(given)
     with shell.client() as cloud:
-        shell.show(cloud.watch(volume_id, model_id, gathering=gathers, **serving(given)), WATCHED)
+        trigger = cloud.watch(
+            volume_id, model_id, gathering=gathers, notify=notify, **serving(given)
+        )
+        shell.show(trigger, WATCHED)
         exits.say(f"Files now land in {cloud.volume(volume_id).location}.")
 
 

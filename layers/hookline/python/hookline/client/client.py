@@ -242,14 +242,18 @@ class Client:
         model_id: int,
         *,
         gathering: Gathering | None = None,
+        notify: str = "",
         **serving: Unpack[Serving],
     ) -> views.Trigger:
         """Predict every file that lands in the volume from now on, or those that are gathered.
 
+        `notify`, an https URL or an SNS topic, is told the end of each job.
+
         >>> cloud.watch(56, 2, gathering={"settle_s": 30, "suffixes": [".jpg"]}).id
         1
         """
-        body = {"model_id": model_id, **(gathering or {})} | self._serving(serving)
+        told = {"notify": notify} if notify else {}
+        body = {"model_id": model_id, **told, **(gathering or {})} | self._serving(serving)
         return self._wire.call(
             "POST", f"/v1/volumes/{volume_id}/triggers", views.Trigger, body=body
         )
@@ -272,16 +276,20 @@ class Client:
         volume_id: int,
         *,
         shape: Shape | None = None,
+        notify: str = "",
         **serving: Unpack[Serving],
     ) -> views.Job:
         """Predict every file of a volume, or with `shape` every record of its files.
+
+        `notify`, an https URL or an SNS topic, is told its end.
 
         >>> job = cloud.start_batch(2, 56)
         >>> cloud.wait_for_batch(job.id).status
         'Completed'
         >>> cloud.save_results(job.id, "results.csv")
         """
-        body = {"model_id": model_id, "volume_id": volume_id, **(shape or {})}
+        told = {"notify": notify} if notify else {}
+        body = {"model_id": model_id, "volume_id": volume_id, **told, **(shape or {})}
         return self._wire.call("POST", "/v1/batches", views.Job, body=body | self._serving(serving))
 
     def batches(self) -> Iterator[views.Job]:
@@ -399,6 +407,10 @@ class Client:
         return self._wire.call(
             "POST", "/v1/keys", views.NewKey, body={"user": user} if user else {}
         )
+
+    def make_webhook_secret(self) -> str:
+        """The secret that notices are signed with, from now on. It is shown here alone."""
+        return self._wire.call("POST", "/v1/webhook-secret", views.WebhookSecret).secret
 
     def keys(self) -> Iterator[views.Key]:
         """The keys you may see, without their secrets."""

@@ -198,6 +198,7 @@ class Trigger(View, frozen=True, kw_only=True):
     suffixes: tuple[str, ...] = ()
     marker: str = ""
     manifest: str = ""
+    notify: str = ""
     is_on: bool = True
     bundle: Bundle | None = None
     custom_code: CustomCode | None = None
@@ -230,6 +231,15 @@ class Drop(View, frozen=True, kw_only=True):
     seen_at: str = ""
 
 
+class Notice(View, frozen=True, kw_only=True):
+    """Whether the end of a job was told: pending, delivered or failed, and why not."""
+
+    status: str
+    attempts: int = 0
+    answer: str = ""
+    updated_at: str = ""
+
+
 class Job(View, frozen=True, kw_only=True):
     """A batch prediction and how far it is."""
 
@@ -248,6 +258,8 @@ class Job(View, frozen=True, kw_only=True):
     output_format: str = "csv"
     include: tuple[str, ...] = ()
     joins_input: bool = False
+    notify: str = ""
+    notice: Notice | None = None
     failure: Failure | None = None
     bundle: Bundle | None = None
     custom_code: CustomCode | None = None
@@ -324,6 +336,12 @@ class NewKey(View, frozen=True, kw_only=True):
     key: str
     user: str = ""
     label: str = ""
+
+
+class WebhookSecret(View, frozen=True, kw_only=True):
+    """What notices are signed with, at its birth: the only time that it is shown."""
+
+    secret: str
 
 
 class Answer(View, frozen=True, kw_only=True):

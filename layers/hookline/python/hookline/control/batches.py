@@ -6,7 +6,7 @@ from typing import Any
 
 from aws_lambda_powertools.event_handler import Response
 
-from hookline.control import app, outbox, paging, serving
+from hookline.control import app, notifying, outbox, paging, serving
 from hookline.control.answers import ACCEPTED, CREATED, accepted, created
 from hookline.control.caller import Call, Calling
 from hookline.control.idempotency import create_numbered
@@ -17,20 +17,28 @@ from hookline.control.uses import kept
 from hookline.core.errors import Conflict
 from hookline.core.extras import check_parquet
 from hookline.core.ports import Ports, Put
-from hookline.core.records import Job, Model, Shard, Volume, number
+from hookline.core.records import Job, Model, Notice, Shard, Volume, number
 from hookline.core.requests import NewJob, NewRetry, ServingFields
+from hookline.core.targets import OPEN_INTERNET, Targets
 from hookline.core.topology import FINISH, Handler
-from hookline.core.views import JobStatusView, JobView, PageView, RequestView, ResultsView
+from hookline.core.views import (
+    JobStatusView,
+    JobView,
+    NoticeView,
+    PageView,
+    RequestView,
+    ResultsView,
+)
 
 router = app.Router()
 
-SHAPE = ("split", "has_header", "output_format", "include", "joins_input")
-"""The fields that say what a job's rows are and how they look."""
+SHAPE = ("split", "has_header", "output_format", "include", "joins_input", "notify")
+"""The fields that say what a job's rows are, how they look, and who is told of its end."""
 
 
-def build(ports: Ports) -> Handler:
+def build(ports: Ports, targets: Targets = OPEN_INTERNET) -> Handler:
     """The handler of the routes below."""
-    return app.handler([router], ports)
+    return app.handler([router], ports, targets=targets)
 
 
 @router.post("/v1/batches", status_code=CREATED)
@@ -40,6 +48,7 @@ def predict(call: Calling, body: NewJob) -> Response[JobView]:
         check_parquet()
     checked = serving.checked(call, call.find(Model, body.model_id), body)
     call.find(Volume, body.volume_id)
+    notifying.checked(call, body.notify)
     fields = {name: getattr(body, name) for name in ("model_id", "volume_id", *SHAPE)}
     return _submitted(call, body, {**fields, "serving": checked})
 
@@ -116,8 +125,11 @@ def list_jobs(call: Calling, limit: Limit = 100, page_token: PageToken = "") -> 
 
 @router.get("/v1/batches/<job_id>")
 def show_job(call: Calling, job_id: int) -> JobView:
-    """Show one job and how far it is."""
-    return _view(call, call.find(Job, job_id))
+    """Show one job, how far it is, and whether its end was told."""
+    job = call.find(Job, job_id)
+    notice = call.ports.catalog.get(Notice, call.tenant, job.key) if job.notify else None
+    shown = NoticeView.model_validate(notice) if notice else None
+    return _view(call, job).model_copy(update={"notice": shown})
 
 
 def _view(call: Call, job: Job) -> JobView:

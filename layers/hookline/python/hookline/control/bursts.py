@@ -334,6 +334,7 @@ def _job(trigger: Trigger, number_: int, only: str, now: float) -> Job:
         serving=trigger.serving,
         trigger_id=trigger.id,
         only=only,
+        notify=trigger.notify,
         created_at=now,
         updated_at=now,
     )

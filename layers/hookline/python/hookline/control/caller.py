@@ -13,6 +13,7 @@ from hookline.control.listing import every
 from hookline.core.errors import Forbidden, NotFound, Unauthenticated
 from hookline.core.ports import Ports
 from hookline.core.records import Record, Role
+from hookline.core.targets import OPEN_INTERNET, Targets
 
 R = TypeVar("R", bound=Record)
 
@@ -23,7 +24,8 @@ _COMMANDS = {"job": "batch"}  # nouns that the command line calls differently
 class Call:
     """One authenticated request. `operation` is its method and path as they were sent.
 
-    `if_match`: the edition that its change is meant for; empty for whichever there is.
+    `if_match`: the edition that its change is meant for; empty for whichever there is. `targets`
+    are what may be told of the end of a job.
     """
 
     ports: Ports
@@ -33,6 +35,7 @@ class Call:
     operation: str
     idempotency_key: str
     if_match: str = ""
+    targets: Targets = OPEN_INTERNET
 
     def find(self, kind: type[R], key: str | int) -> R:
         """The caller's own record. Raise NotFound, also for what belongs to another tenant."""
@@ -74,6 +77,7 @@ def _call(request: Request) -> Call:
         operation=f"{request.method} {event.path}",
         idempotency_key=request.headers.get("idempotency-key", ""),
         if_match=request.headers.get("if-match", "").strip('"'),
+        targets=request.context.get("targets", OPEN_INTERNET),
     )
 
 

@@ -13,8 +13,8 @@ from typing import ClassVar
 from hookline.control.listing import every
 from hookline.core.errors import Conflict
 from hookline.core.ports import MAX_PAGE, Ports
-from hookline.core.records import Job, Record, Shard, number
-from hookline.core.topology import FINISH, PLAN, SHARDS
+from hookline.core.records import Job, Notice, Record, Shard, number
+from hookline.core.topology import FINISH, NOTICES, PLAN, SHARDS
 
 OVERDUE_S = 900  # a job that has not moved for so long may wait for nothing
 SWEEP_EVERY_S = 300
@@ -40,15 +40,28 @@ def sweep(ports: Ports, tenant: str) -> None:
         return
     after, is_first_open = last.after, False
     for job in _jobs(ports, tenant, last.after):
-        is_first_open = is_first_open or not job.has_ended
+        notice = _unsettled(ports, job)
+        is_first_open = is_first_open or not job.has_ended or notice is not None
         if not is_first_open:
             after = job.key
         if not job.has_ended and job.updated_at <= now - OVERDUE_S:
             _call_again(ports, job)
+        # The longest wait between two attempts is as long.
+        if notice is not None and notice.updated_at <= now - 2 * OVERDUE_S:
+            _send(ports, NOTICES, job, attempt=notice.attempts)
     try:
         ports.catalog.put(last.changed(after=after, at=now))
     except Conflict:
         return  # another one swept at the same time
+
+
+def _unsettled(ports: Ports, job: Job) -> Notice | None:
+    """How far a job that has ended was told of, if that goes on."""
+    if not job.has_ended or not job.notify:
+        return None
+    stored = ports.catalog.get(Notice, job.tenant, number(job.id))
+    notice = stored or Notice(tenant=job.tenant, job_id=job.id, updated_at=job.updated_at)
+    return notice if notice.status == "pending" else None
 
 
 def _jobs(ports: Ports, tenant: str, after: str) -> Iterator[Job]:
@@ -74,6 +87,6 @@ def _is_predicted(ports: Ports, job: Job) -> bool:
     return all(shard.is_done for shard in every(ports, Shard, job.tenant, f"{number(job.id)}/"))
 
 
-def _send(ports: Ports, queue: str, job: Job) -> None:
-    body = {"tenant": job.tenant, "job_id": job.id}
+def _send(ports: Ports, queue: str, job: Job, **more: int) -> None:
+    body = {"tenant": job.tenant, "job_id": job.id, **more}
     ports.queue.send(queue, [json.dumps(body).encode()])

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from aws_lambda_powertools.event_handler import Response
 
-from hookline.control import app, paging, serving
+from hookline.control import app, notifying, paging, serving
 from hookline.control.answers import CREATED, created
 from hookline.control.caller import Call, Calling
 from hookline.control.idempotency import create_numbered
@@ -28,7 +29,12 @@ def watch(call: Calling, volume_id: int, body: NewTrigger) -> Response[TriggerVi
     """Predict what lands in the volume from now on. Asking for the same again changes nothing."""
     source(call.ports, call.find(Volume, volume_id))
     checked = serving.checked(call, call.find(Model, body.model_id), body)
-    same = {"model_id": body.model_id, "serving": checked, "gathering": body.gathering()}
+    same: dict[str, Any] = {
+        "model_id": body.model_id,
+        "serving": checked,
+        "gathering": body.gathering(),
+        "notify": notifying.checked(call, body.notify),
+    }
     for trigger in _live(call, volume_id):
         if same == {name: getattr(trigger, name) for name in same}:
             return _created(trigger)
@@ -38,9 +44,7 @@ def watch(call: Calling, volume_id: int, body: NewTrigger) -> Response[TriggerVi
             tenant=call.tenant,
             id=trigger_id,
             volume_id=volume_id,
-            model_id=body.model_id,
-            serving=checked,
-            gathering=body.gathering(),
+            **same,
             created_at=call.now(),
         )
         return trigger, [*kept(call, body.model_id, volume_id, serving.bundle_volume(body))]

@@ -1,10 +1,10 @@
-"""Users and their keys: /v1/me, /v1/users, /v1/keys."""
+"""Users and their keys: /v1/me, /v1/users, /v1/keys, /v1/webhook-secret."""
 
 from __future__ import annotations
 
 from aws_lambda_powertools.event_handler import Response
 
-from hookline.control import app, credentials, paging
+from hookline.control import app, credentials, paging, signing
 from hookline.control.answers import CREATED, NO_CONTENT, created, no_content
 from hookline.control.caller import Call, Calling
 from hookline.control.credentials import CredentialLink
@@ -17,7 +17,7 @@ from hookline.core.records import PLATFORM, Tenant, User
 from hookline.core.requests import NewKey, NewUser
 from hookline.core.secrets import new_key
 from hookline.core.topology import Handler
-from hookline.core.views import KeyView, MeView, NewKeyView, PageView, UserView
+from hookline.core.views import KeyView, MeView, NewKeyView, PageView, UserView, WebhookSecretView
 
 router = app.Router()
 
@@ -131,6 +131,17 @@ def delete_key(call: Calling, key_id: str) -> Response[None]:
         raise NotFound.of("key", key_id, hint="List them with `hookline key list`.")
     credentials.revoke(call.ports, found)
     return no_content()
+
+
+@router.post("/v1/webhook-secret", status_code=CREATED)
+def replace_webhook_secret(call: Calling) -> Response[WebhookSecretView]:
+    """Make the secret that notices are signed with, or another one (admin). It is shown once.
+
+    The former one signs as well for a day.
+    """
+    call.require_admin()
+    secret = signing.replaced(call.ports, call.tenant)
+    return created("/v1/webhook-secret", WebhookSecretView(secret=secret))
 
 
 def _visible(call: Call) -> str:

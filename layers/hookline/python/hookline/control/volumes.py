@@ -17,6 +17,7 @@ from hookline.core.links import canonical
 from hookline.core.ports import Delete, Ports, check_blob_key
 from hookline.core.records import Volume
 from hookline.core.requests import MAX_UPLOAD_BYTES, NewFile, NewFiles, NewVolume
+from hookline.core.targets import OPEN_INTERNET, Targets
 from hookline.core.topology import Handler
 from hookline.core.views import (
     FileView,
@@ -31,9 +32,9 @@ from hookline.core.views import (
 router = app.Router()
 
 
-def build(ports: Ports) -> Handler:
+def build(ports: Ports, targets: Targets = OPEN_INTERNET) -> Handler:
     """The handler of the routes below and of the triggers'."""
-    return app.handler([router, triggers.router], ports)
+    return app.handler([router, triggers.router], ports, targets=targets)
 
 
 @router.post("/v1/volumes", status_code=CREATED)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from hookline.core.errors import BadRequest
+from hookline.core.targets import Network, networks
 
 PREFIX = "HOOKLINE_"
 
@@ -33,6 +34,7 @@ class Config:
     log_level: str = "INFO"
     trace_hooks: bool = False
     code_dir: str = ""
+    notify_networks: tuple[Network, ...] = ()
     has_own_home: bool = False  # `home` was given, not the default
 
 
@@ -75,6 +77,7 @@ PARSERS: dict[str, tuple[Callable[[str], object], str]] = {
     "log_level": (_choice("DEBUG", "INFO", "WARNING", "ERROR"), "DEBUG, INFO, WARNING or ERROR"),
     "trace_hooks": (lambda text: bool(int(_choice("0", "1")(text))), "0 or 1"),
     "code_dir": (str, "a folder"),
+    "notify_networks": (networks, "networks such as 10.0.0.0/8, separated by commas"),
 }
 
 

@@ -38,6 +38,7 @@ FormatterName = Literal["raw", "classification"]
 DecoderName = Literal["pillow", "simplejpeg", "exact"]  # of JPEGs, without a preprocess hook
 SplitName = Literal["files", "lines"]
 OutputFormat = Literal["csv", "jsonl", "parquet"]
+NoticeStatus = Literal["pending", "delivered", "failed"]
 OutputColumn = Literal["error", "timing"]
 
 JOB_ENDS: frozenset[str] = frozenset({"Stopped", "Completed", "CompletedWithErrors", "Failed"})
@@ -285,7 +286,8 @@ class Job(NumberedRecord):
     `total` and `shards` are known once the manifest is frozen. `only` freezes a job to some keys of
     the volume (a trigger's), listed in the blob of that key. `retry_of` is the job whose failed
     rows this one makes again, and whose others it takes over. With `split` "lines" the records of
-    .jsonl, .csv and .parquet files are rows of their own.
+    .jsonl, .csv and .parquet files are rows of their own. `notify` is the URL or topic that is told
+    its end.
     """
 
     kind: ClassVar[str] = "job"
@@ -302,6 +304,7 @@ class Job(NumberedRecord):
     output_format: OutputFormat = "csv"
     include: tuple[OutputColumn, ...] = ()
     joins_input: bool = False
+    notify: str = ""
     total: int = 0
     shards: int = 0
     succeeded: int = 0
@@ -320,6 +323,21 @@ class Job(NumberedRecord):
     @property
     def has_ended(self) -> bool:
         return self.status in JOB_ENDS
+
+
+class Notice(Record):
+    """How far it is known that a job has ended. `answer` says why the last attempt failed."""
+
+    kind: ClassVar[str] = "notice"
+    job_id: int
+    status: NoticeStatus = "pending"
+    attempts: int = 0
+    answer: str = ""
+    updated_at: float
+
+    @property
+    def key(self) -> str:
+        return number(self.job_id)
 
 
 class Shard(Record):
@@ -393,6 +411,7 @@ class Trigger(NumberedRecord):
     model_id: int
     serving: Serving
     gathering: Gathering = Gathering()
+    notify: str = ""
     burst: int = 1
     is_on: bool = True
     created_at: float

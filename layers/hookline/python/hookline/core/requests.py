@@ -51,6 +51,7 @@ Suffix = Annotated[
     str, StringConstraints(min_length=1, max_length=32, pattern=r"^[^\x00-\x1f\x7f/]+$")
 ]
 FileName = Annotated[str, StringConstraints(max_length=255, pattern=r"^[^\x00-\x1f\x7f/]*$")]
+Target = Annotated[str, StringConstraints(max_length=2000)]
 FileSize = Annotated[int, Field(ge=0, le=MAX_UPLOAD_BYTES)]
 
 
@@ -248,9 +249,10 @@ class GatheringFields(Body):
 
 
 class NewTrigger(ServingFields, GatheringFields):
-    """Predict with this model what lands in the volume."""
+    """Predict with this model what lands in the volume. `notify` is told the end of each job."""
 
     model_id: int
+    notify: Target = ""
 
 
 class NewJob(ServingFields):
@@ -259,10 +261,12 @@ class NewJob(ServingFields):
     `split` "lines" makes a row of every record of a .jsonl, .csv or .parquet file; `has_header`
     says that the first record of a .csv is none. `include` adds columns; `joins_input` adds the
     record itself.
+    `notify`, a URL or a topic, is told its end.
     """
 
     model_id: int
     volume_id: int
+    notify: Target = ""
     split: SplitName = "files"
     has_header: bool = False
     output_format: OutputFormat = "csv"

@@ -15,6 +15,7 @@ Handler = Callable[[dict[str, Any], object], dict[str, Any]]
 
 METRICS, UNSERVED = "hookline", "unserved_requests"  # the gateways' metrics; the alarming one
 SHARDS, PLAN, FINISH, DROPS, RECONCILE = "shards", "plan", "finish", "drops", "reconcile"
+NOTICES = "notices"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,7 @@ class Grant:
     - queue: its name; send, receive, depth
     - fleet: nowhere; ensure, observe, remove, logs, find (the group of the process that asks)
     - linked: the volumes of others; read (which lists as well), list
+    - topics: those of the tenant that may be notified; publish
     """
 
     port: str
@@ -94,7 +96,7 @@ class ProcessKind:
 
 
 def _grants(*lines: str) -> tuple[Grant, ...]:
-    """Each line is `port place: verb …`; fleet and linked have no place."""
+    """Each line is `port place: verb …`; fleet, linked and topics have no place."""
     return tuple(_grant(*line.split(": ")) for line in lines)
 
 
@@ -112,6 +114,7 @@ QUEUES: tuple[QueueSpec, ...] = (
     QueueSpec(SHARDS, lease_s=15),  # taken by workers, which extend it while they run
     QueueSpec(FINISH, lease_s=1800),
     QueueSpec(DROPS, lease_s=370),
+    QueueSpec(NOTICES, lease_s=180),
     QueueSpec(RECONCILE, lease_s=360, is_fifo=True, delay_s=1),
 )
 
@@ -232,6 +235,7 @@ FUNCTIONS: tuple[Function, ...] = (
             "POST /v1/keys",
             "GET /v1/keys",
             "DELETE /v1/keys/{key_id}",
+            "POST /v1/webhook-secret",
         ),
         grants=_grants(
             "catalog own: get query put delete",
@@ -254,6 +258,7 @@ FUNCTIONS: tuple[Function, ...] = (
             "queue plan: send",
             "queue shards: send",
             "queue finish: send",
+            "queue notices: send",
         ),
     ),
     Function(
@@ -266,6 +271,7 @@ FUNCTIONS: tuple[Function, ...] = (
             "catalog jobs: get query put",
             "blobs jobs: read write abort",
             "queue finish: send",
+            "queue notices: send",
         ),
     ),
     Function(
@@ -300,6 +306,7 @@ FUNCTIONS: tuple[Function, ...] = (
             "linked: list",
             "queue drops: send",
         ),
+    - topics: those of the tenant that may be notified; publish
     ),
     Function(
         "reconcile",
@@ -317,6 +324,7 @@ FUNCTIONS: tuple[Function, ...] = (
             "queue plan: send depth",
             "queue shards: depth",
             "queue finish: send",
+            "queue notices: send",
             "queue reconcile: send",
             "fleet: ensure observe remove",
         ),
@@ -349,6 +357,7 @@ PROCESSES: tuple[ProcessKind, ...] = (
             "linked: read",
             "queue shards: receive send",
             "queue finish: send",
+            "queue notices: send",
         ),
     ),
 )

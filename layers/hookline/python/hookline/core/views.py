@@ -21,6 +21,7 @@ from hookline.core.records import (
     JobStatus,
     Model,
     ModelStatus,
+    NoticeStatus,
     OutputColumn,
     OutputFormat,
     Preparation,
@@ -249,6 +250,7 @@ class TriggerView(ServingView):
     suffixes: tuple[str, ...]
     marker: str
     manifest: str
+    notify: str
     is_on: bool
     created_at: datetime
 
@@ -284,8 +286,20 @@ class DropView(View):
         return cls.model_validate({**dict(drop), **told})
 
 
+class NoticeView(View):
+    """Whether the end of a job was told; `answer` says why the last attempt failed."""
+
+    status: NoticeStatus
+    attempts: int
+    answer: str
+    updated_at: datetime
+
+
 class JobView(ServingView):
-    """A batch prediction. `total` is known once it is Queued; the counts follow its shards."""
+    """A batch prediction. `total` is known once it is Queued; the counts follow its shards.
+
+    `notice` is shown for one job, once its end was told or tried to be.
+    """
 
     id: int
     status: JobStatus
@@ -302,6 +316,8 @@ class JobView(ServingView):
     output_format: OutputFormat
     include: tuple[OutputColumn, ...]
     joins_input: bool
+    notify: str
+    notice: NoticeView | None = None
     failure: Failure | None
     created_at: datetime
     updated_at: datetime
@@ -372,3 +388,9 @@ class NewKeyView(KeyView):
     """A key as it is made. It is shown this once."""
 
     key: str
+
+
+class WebhookSecretView(View):
+    """What notices are signed with. It is shown this once."""
+
+    secret: str

@@ -22,6 +22,7 @@ from hookline.core.config import Config
 from hookline.core.ports import Ports
 from hookline.core.records import PLATFORM, Credential
 from hookline.core.secrets import digest
+from hookline.core.targets import Targets
 from hookline.core.topology import RECONCILE
 from hookline.gateway.proxy import Gateway
 from hookline.gateway.reporter import Reporter
@@ -39,6 +40,7 @@ from hookline.runtime.protocol import BoundedProtocol
 
 CONTROL_THREADS = 8
 DRAIN_S = 30
+NOTIFYING = ("volumes", "batches", "notify")  # they know what may be notified
 TENANT, ADMIN = "default", "admin"
 
 
@@ -113,6 +115,7 @@ def _app(config: Config, ports: Ports, fleet: ProcessFleet, on_ready: Callable[[
     workers = config.workers or os.cpu_count() or 1
     options: dict[str, dict[str, Any]] = {
         "reconcile": {"workers": workers},
+        **dict.fromkeys(NOTIFYING, {"targets": Targets(networks=config.notify_networks)}),
         "sweep": {"landed_at": landed_at, "is_whole": is_whole},
     }
     functions = handlers(ports, options)

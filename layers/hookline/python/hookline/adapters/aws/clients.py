@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mypy_boto3_ecs import ECSClient
     from mypy_boto3_logs import CloudWatchLogsClient
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sns import SNSClient
     from mypy_boto3_sqs import SQSClient
 
 # Retries happen here; only a replica that starts has more. A function's timeout is 30 s: an answer
@@ -71,6 +72,11 @@ class Clients:
     @cached_property
     def sqs(self) -> SQSClient:
         client: SQSClient = self._make("sqs", _CONFIG)
+        return client
+
+    @cached_property
+    def sns(self) -> SNSClient:
+        client: SNSClient = self._make("sns", _CONFIG)
         return client
 
     @cached_property

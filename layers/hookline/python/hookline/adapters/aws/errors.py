@@ -29,10 +29,19 @@ _ABSENT = frozenset(
         "GetLogEvents:ResourceNotFoundException",
         "NoSuchBucket",
         "NoSuchKey",
+        "Publish:NotFound",
         "ServiceNotFoundException",
     }
 )
-_DENIED = frozenset({"403", "AccessDenied", "AccessDeniedException", "AllAccessDisabled"})
+_DENIED = frozenset(
+    {
+        "403",
+        "AccessDenied",
+        "AccessDeniedException",
+        "AllAccessDisabled",
+        "AuthorizationError",  # SNS
+    }
+)
 _MOVED_ON = frozenset(
     {
         "ConditionalCheckFailedException",

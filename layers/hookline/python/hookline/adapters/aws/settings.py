@@ -60,12 +60,14 @@ class AwsSettings:
     """All settings. `tenant` is the one that the process serves, PLATFORM when it serves all.
 
     `queues` are URLs by the names of core.topology; `<name>-dead` are their dead letters.
+    `topics` are those that the tenant's jobs may notify.
     """
 
     table: str
     bucket: str
     queues: Mapping[str, str]
     tenant: str = PLATFORM
+    topics: tuple[str, ...] = ()
     log_level: str = "INFO"
     fleet: FleetSettings | None = None
     process: ProcessSettings = field(default_factory=ProcessSettings)
@@ -107,6 +109,7 @@ _EVERYWHERE: Parsers = {
     "queues": (_mapping, 'JSON such as {"plan": "https://sqs…"}'),
     "table": (_text, "the name of a table"),
     "tenant": (_text, "the name of a tenant"),
+    "topics": (_texts, "the ARNs of SNS topics, separated by commas"),
 }
 _OF_FLEET: Parsers = {
     "capacity_providers": (_mapping, 'JSON such as {"cpu": "FARGATE"}'),
@@ -122,7 +125,7 @@ _OF_PROCESS: Parsers = {
     one.name: {**PARSERS, **_OF_CONTAINER}[one.name] for one in fields(ProcessSettings)
 }
 _ALL: Parsers = {**_EVERYWHERE, **_OF_FLEET, **_OF_PROCESS}
-_OPTIONAL = frozenset({"capacity_providers", "log_level", "tenant"})
+_OPTIONAL = frozenset({"capacity_providers", "log_level", "tenant", "topics"})
 NAMES = tuple(sorted(_ALL))
 
 

@@ -15,12 +15,24 @@ from hookline.adapters.aws.fleet import EcsFleet
 from hookline.adapters.aws.linked import open_link
 from hookline.adapters.aws.queue import SqsQueue
 from hookline.adapters.aws.settings import AwsSettings, from_environment
+from hookline.adapters.aws.topics import publish
 from hookline.core.ports import Fleet, Ports
+from hookline.core.targets import Targets
 
 
 def ports_from_env(environ: Mapping[str, str] = os.environ) -> Ports:
     """The ports that the environment describes. Raise BadRequest when it does not."""
     return ports(from_environment(environ), Clients())
+
+
+def targets_from_env(environ: Mapping[str, str] = os.environ) -> Targets:
+    """What may be told of the end of a job, as the environment describes it."""
+    return Targets(topics=frozenset(from_environment(environ).topics))
+
+
+def publisher() -> Callable[[str, bytes], None]:
+    """What sends a message to a topic. Nothing is asked of AWS yet."""
+    return partial(publish, Clients())
 
 
 def ports(
