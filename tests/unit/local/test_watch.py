@@ -11,7 +11,14 @@ import pytest
 from hookline.core.ports import Ports
 from hookline.core.records import Serving, Tenant, Trigger, Volume
 from hookline.core.topology import DROPS
-from hookline.local.watch import Watcher, is_being_written, is_whole, landed_at
+from hookline.local.watch import (
+    LOOK_EVERY_S,
+    Watcher,
+    is_being_written,
+    is_whole,
+    landed_at,
+    rest_after,
+)
 from hookline.staging.volumes import local_path
 
 
@@ -56,6 +63,12 @@ def test_a_file_that_landed_is_reported_once_it_stood_still(ports: Ports, folder
     assert reported(ports) == [f"{folder.as_uri()}/a.png"]
     watcher.look()
     assert reported(ports) == []
+
+
+def test_a_folder_that_takes_long_to_look_at_is_looked_at_less_often() -> None:
+    assert rest_after(0.0) == rest_after(0.1) == LOOK_EVERY_S
+    for look_s in (0.5, 3.0, 60.0):
+        assert look_s / (look_s + rest_after(look_s)) <= 0.2
 
 
 def test_files_that_were_there_before_the_trigger_are_left_alone(

@@ -12,6 +12,7 @@ import fcntl
 import logging
 import os
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -29,6 +30,7 @@ log = logging.getLogger(__name__)
 R = TypeVar("R", bound=Record)
 
 LOOK_EVERY_S = 0.5
+LEAST_REST = 4  # times as long as a look took: large folders do not keep a core busy
 CLOCK_SLACK_S = 0.02  # a file's time comes from the kernel's coarse clock
 
 
@@ -71,11 +73,14 @@ class Watcher:
                 self._look_at(volume, seen, since - CLOCK_SLACK_S)
 
     def _run(self) -> None:
-        while not self._stop.wait(LOOK_EVERY_S):
+        rest_s = LOOK_EVERY_S
+        while not self._stop.wait(rest_s):
+            begun = time.monotonic()
             try:
                 self.look()
             except (HooklineError, OSError):  # a folder that went away; the next look may find it
                 log.exception("watch_failed")
+            rest_s = rest_after(time.monotonic() - begun)
 
     def _watched(self) -> Iterator[tuple[tuple[str, int], float]]:
         """Each watched volume, with the time since which files count as landed."""
@@ -138,6 +143,11 @@ def landed_at(blobs: Blobs, info: BlobInfo) -> float:
 def is_whole(blobs: Blobs, info: BlobInfo) -> bool:
     """Whether no process has the file open for writing."""
     return not is_being_written(local_path(blobs.uri(info.key)))
+
+
+def rest_after(look_s: float) -> float:
+    """How long to rest after a look that took so long, in seconds."""
+    return max(LOOK_EVERY_S, LEAST_REST * look_s)
 
 
 def is_being_written(path: Path) -> bool:
