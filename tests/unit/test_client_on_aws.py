@@ -21,7 +21,13 @@ from hookline import Client
 from hookline.cli.main import HOOKLINE
 from hookline.cli.shell import Shell
 from hookline.client.wire import ATTEMPTS
-from hookline.core.errors import HooklineError, TooLarge, Unavailable
+from hookline.core.errors import (
+    DeadlineExceeded,
+    HooklineError,
+    InvalidOutput,
+    TooLarge,
+    Unavailable,
+)
 from tests.unit.cli.fake_api import KEY, TOKEN, problem_response
 
 MEGABYTE = 1 << 20
@@ -38,6 +44,7 @@ class Said:
     status: int
     body: str = "{}"
     kind: str = JSON
+    location: str = ""
 
 
 @dataclass(frozen=True)
@@ -88,6 +95,8 @@ class Front:
                 self.send_response(said.status)
                 self.send_header("Content-Type", said.kind)
                 self.send_header("Content-Length", str(len(text)))
+                if said.location:
+                    self.send_header("Location", said.location)
                 self.end_headers()
                 self.wfile.write(text)
 
@@ -204,6 +213,55 @@ def test_a_body_of_ten_megabytes_arrives_whole(front: Front, cloud: Client) -> N
     assert asked.body == body
     assert asked.headers["content-length"] == str(10 * MEGABYTE)
     assert "transfer-encoding" not in asked.headers
+
+
+def test_a_slow_prediction_is_polled_for(front: Front, cloud: Client) -> None:
+    running = Said(202, "{}", location="/streams/7/results/ab")
+    front.script = [running, Said(202), Said(200, "[1]")]
+
+    assert cloud.predict(TOKEN, b"x", "image/png").body == b"[1]"
+
+    first, *polls = front.asked
+    assert first.headers["prefer"] == "respond-async, wait=20"
+    assert [(one.method, one.path) for one in polls] == [("GET", "/streams/7/results/ab")] * 2
+    assert {one.headers["authorization"] for one in polls} == {f"Bearer {TOKEN}"}
+
+
+def test_the_token_is_not_sent_to_another_place(front: Front, cloud: Client) -> None:
+    front.script = [Said(202, "{}", location=f"{front.url}/elsewhere")]
+
+    with pytest.raises(InvalidOutput):
+        cloud.predict(TOKEN, b"x", "image/png")
+
+    assert len(front.asked) == 1
+
+
+def test_a_prediction_that_never_ends_is_given_up(front: Front, cloud: Client) -> None:
+    front.script = [Said(202, "{}", location="/streams/7/results/ab")]
+
+    with pytest.raises(DeadlineExceeded):
+        cloud.predict(TOKEN, b"x", "image/png", timeout_s=0.1)
+
+
+def test_a_larger_body_goes_by_reference_and_its_answer_may_lie_behind_a_link(
+    front: Front, cloud: Client
+) -> None:
+    lent = '{"reference": "r1", "request": {"method": "PUT", "url": "/put", "headers": {}}}'
+    front.script = [Said(201, lent), Said(200), Said(303, location="/link"), Said(200, "whole")]
+    body = bytes(11 * MEGABYTE)
+
+    assert cloud.predict(TOKEN, body, "image/png").body == b"whole"
+
+    uploads, put, predict, link = front.asked
+    assert (uploads.path, uploads.body) == ("/predict/uploads", b'{"size_bytes": %d}' % len(body))
+    assert (put.path, put.body, "authorization" in put.headers) == ("/put", body, False)
+    assert (predict.path, predict.body, predict.headers["body-reference"]) == (
+        "/predict",
+        b"",
+        "r1",
+    )
+    assert predict.headers["content-type"] == "image/png"
+    assert (link.path, "authorization" in link.headers) == ("/link", False)
 
 
 def test_a_larger_body_is_told_what_takes_it(front: Front, cloud: Client) -> None:

@@ -13,7 +13,7 @@ from urllib.parse import quote
 import httpx2
 from msgspec import structs
 
-from hookline.client import files, uploads, views
+from hookline.client import files, predicting, uploads, views
 from hookline.client.deployment import Deployment, Gathering, Serving, Shape
 from hookline.client.wire import Wire
 from hookline.core.errors import DeadlineExceeded, HooklineError, InvalidOutput
@@ -183,13 +183,19 @@ class Client:
         """What a stream answered within the last seconds."""
         return self._wire.call("GET", f"/v1/streams/{stream_id}/traffic", views.Traffic)
 
-    def predict(self, token: str, body: bytes, mime_type: str) -> views.Answer:
+    def predict(
+        self, token: str, body: bytes, mime_type: str, *, timeout_s: float = 120.0
+    ) -> views.Answer:
         """Ask a stream, by its token alone. A request that may have run is never sent twice.
+
+        Large bodies go by reference, and what takes long is polled for.
 
         >>> cloud.predict(token, Path("7.png").read_bytes(), "image/png").json()
         {'outputs': [0.0, 0.0, 1.0], 'shape': [3, 1]}
         """
-        return self._wire.predict("/predict", body, mime_type, token)
+        return predicting.predict(
+            self._wire, token, body, mime_type, timeout_s=timeout_s, sleep=self._sleep
+        )
 
     def create_volume(self, name: str, *, link: str = "") -> views.Volume:
         """Make an empty volume, or one that shows the files of `link` (s3://… or a folder)."""

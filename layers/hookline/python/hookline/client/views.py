@@ -169,6 +169,13 @@ class Upload(View, frozen=True, kw_only=True):
     request: SignedRequest | None = None
 
 
+class Lent(View, frozen=True, kw_only=True):
+    """Where to upload a body that is too large for a request, and how to refer to it then."""
+
+    reference: str
+    request: SignedRequest
+
+
 class Slot(View, frozen=True, kw_only=True):
     """How to send one file of a volume, or the problem with it."""
 

@@ -16,7 +16,7 @@ import httpx2
 import msgspec
 
 from hookline.client.refusals import Refusal, decoded, refusal
-from hookline.client.views import Answer, SignedRequest, View
+from hookline.client.views import SignedRequest, View
 from hookline.core.errors import (
     BadRequest,
     DeadlineExceeded,
@@ -89,13 +89,21 @@ class Wire:
             if not token:
                 return
 
-    def predict(self, path: str, body: bytes, mime_type: str, token: str) -> Answer:
-        """Raw bytes out and in. Never sent twice unless the server refused it unread."""
-        headers = {"Content-Type": mime_type, "Authorization": f"Bearer {token}"}
-        build = self._builder("POST", path, headers, content=lambda: body)
-        response = self._send(build, is_repeatable=False)
-        kind = response.headers.get("Content-Type", "application/octet-stream")
-        return Answer(body=response.content, mime_type=kind)
+    def ask(
+        self,
+        method: str,
+        path: str,
+        token: str,
+        *,
+        body: bytes | None = None,
+        headers: dict[str, str] | None = None,
+        is_repeatable: bool = False,
+    ) -> httpx2.Response:
+        """A stream's answer, whichever good status it has; 303 leads to where it lies."""
+        given = {"Authorization": f"Bearer {token}", **(headers or {})}
+        content = None if body is None else (lambda: body)
+        build = self._builder(method, path, given, content=content)
+        return self._send(build, is_repeatable=is_repeatable)
 
     def put(
         self, request: SignedRequest, content: Callable[[], Iterator[bytes]], size_bytes: int
@@ -186,7 +194,7 @@ class Wire:
             failed = self._ours(error)
             was_never_sent = isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout)
             return failed if is_repeatable or was_never_sent else Refusal(failed.error)
-        if response.is_success:
+        if response.is_success or response.status_code == httpx2.codes.SEE_OTHER:
             return response
         return refusal(response, is_repeatable=is_repeatable)
 

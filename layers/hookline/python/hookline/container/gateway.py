@@ -15,6 +15,7 @@ from hookline.adapters.aws.settings import AwsSettings
 from hookline.adapters.aws.task import OwnTask
 from hookline.core.errors import NotFound, NotReady
 from hookline.gateway.emf import print_emf
+from hookline.gateway.kept import Kept
 from hookline.gateway.proxy import Gateway
 from hookline.gateway.reporter import Reporter
 from hookline.gateway.routing import RoutingTable
@@ -35,6 +36,7 @@ from hookline.runtime.spec import ServerSpec
 log = logging.getLogger(__name__)
 
 DRAIN_S = 90.0  # more than a replica takes to answer; ECS kills a task 120 s after asking it to end
+FINISH_S = 20.0  # for predictions that nobody waits for; after the drain
 LAME_DUCK_S = 5.0  # what was on its way when the drain began still arrives
 
 _HANG_UP = (b"connection", b"close")
@@ -76,7 +78,11 @@ def run(settings: AwsSettings, _task: OwnTask | None) -> int:
     """Serve until SIGTERM and everything that was sent is answered; return the exit status."""
     ports = wiring.ports(settings, Clients())
     teller = Teller(ports.catalog, ports.queue, ports.clock)
-    gateway = Gateway(RoutingTable(ports.catalog), Reporter(teller, print_emf))
+    gateway = Gateway(
+        RoutingTable(ports.catalog),
+        Reporter(teller, print_emf),
+        kept=Kept(ports.blobs, ports.clock),
+    )
     spec = ServerSpec(host=settings.process.host, port=settings.process.port)
     with (
         listening(spec) as listener,
@@ -101,6 +107,7 @@ async def _serve(gateway: Gateway, listener: socket.socket) -> None:
     await asyncio.sleep(LAME_DUCK_S)
     server.should_exit = True
     await http
+    await gateway.finish(FINISH_S)
     pulse.cancel()
     gateway.close()
     log.info("gateway_drained")

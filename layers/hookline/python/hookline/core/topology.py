@@ -334,7 +334,12 @@ FUNCTIONS: tuple[Function, ...] = (
 PROCESSES: tuple[ProcessKind, ...] = (
     ProcessKind(
         "gateway",
-        _grants("catalog own: get query put", "catalog platform: get", "queue reconcile: send"),
+        _grants(
+            "catalog own: get query put",
+            "catalog platform: get",
+            "blobs predictions: read list write delete",
+            "queue reconcile: send",
+        ),
     ),
     ProcessKind(
         "stream",
@@ -367,6 +372,7 @@ GATEWAY_ROUTES: tuple[Route, ...] = _routes(
     "POST /streams/{stream_id}/predict",
     "POST /predict",
     "POST /predictions/{token}",
+    "POST /predict/uploads",
     "GET /v2",
     "GET /v2/{proxy+}",
     "POST /v2/{proxy+}",

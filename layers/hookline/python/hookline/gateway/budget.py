@@ -41,11 +41,12 @@ class Hold:
         """The whole body. Raise Overloaded when the budget ends, else as `body_chunks` does."""
         pieces = []
         async for chunk in body_chunks(scope, receive, limit_bytes):
-            self._take(len(chunk))
+            self.take(len(chunk))
             pieces.append(chunk)
         return b"".join(pieces)
 
-    def _take(self, size_bytes: int) -> None:
+    def take(self, size_bytes: int) -> None:
+        """Hold that many more. Raise Overloaded when the budget ends."""
         if self._budget.held_bytes + size_bytes > self._budget.max_bytes:
             raise Overloaded(
                 "The gateway holds as many request bodies as it may.",

@@ -17,10 +17,13 @@ _SPOKEN = (
     r"(?P<asked>/v2(?:/.*)?|/v1/models(?:/.*)?|/ping|/invocations|/execution-parameters"
     r"|/endpoints/[^/]+/invocations)"
 )
+_STREAM, _TOKEN = r"/streams/(?P<stream_id>[0-9]{1,10})", "/predictions/(?P<token>[^/]+)"
+_UPLOADS = re.compile(rf"(?:/predict|{_STREAM}|{_TOKEN})/uploads")
+_RESULTS = re.compile(rf"(?:{_STREAM}|{_TOKEN})/results/(?P<result>[^/]+)")
 _OTHERS = (
     re.compile(r"(?P<asked>/v2(?:/.*)?)"),
-    re.compile(rf"/streams/(?P<stream_id>[0-9]{{1,10}}){_SPOKEN}"),
-    re.compile(rf"/predictions/(?P<token>[^/]+){_SPOKEN}"),
+    re.compile(rf"{_STREAM}{_SPOKEN}"),
+    re.compile(rf"{_TOKEN}{_SPOKEN}"),
 )
 _PLAIN = re.compile(rb"/(?:v1|v2|endpoints|invocations)(?:/|$)")
 
@@ -29,6 +32,8 @@ _PLAIN = re.compile(rb"/(?:v1|v2|endpoints|invocations)(?:/|$)")
 class Call:
     """A request for a stream. `path` is the replica's, as it was sent.
 
+    `is_upload` asks for a place to upload a body to, `result` for a prediction that was deferred.
+
     `is_plain`: its clients expect errors as other protocols tell them.
     """
 
@@ -36,6 +41,8 @@ class Call:
     stream_id: int | None = None
     path: bytes = _PREDICT
     methods: tuple[str, ...] = ("POST",)
+    is_upload: bool = False
+    result: str = ""
 
     @property
     def is_plain(self) -> bool:
@@ -53,14 +60,18 @@ class Call:
 
     @classmethod
     def _other(cls, path: str) -> Call | None:
+        if found := _UPLOADS.fullmatch(path):
+            return cls(*_who(found), is_upload=True)
+        if found := _RESULTS.fullmatch(path):
+            return cls(*_who(found), methods=("GET",), result=found["result"])
         for pattern in _OTHERS:
             if found := pattern.fullmatch(path):
-                said = found.groupdict()
-                stream_id = said.get("stream_id")
-                return cls(
-                    unquote(said.get("token", "")),
-                    int(stream_id) if stream_id else None,
-                    said["asked"].encode("latin-1"),
-                    ("GET", "POST"),
-                )
+                return cls(*_who(found), found["asked"].encode("latin-1"), ("GET", "POST"))
         return None
+
+
+def _who(found: re.Match[str]) -> tuple[str, int | None]:
+    """Token and stream, as far as a path says them."""
+    said = found.groupdict()
+    stream_id = said.get("stream_id")
+    return unquote(said.get("token") or ""), int(stream_id) if stream_id else None

@@ -7,8 +7,9 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Coroutine, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeVar
 
 from hookline.core import timing
@@ -25,6 +26,8 @@ from hookline.core.timing import Timing
 from hookline.gateway import metrics
 from hookline.gateway.budget import Budget
 from hookline.gateway.calls import Call
+from hookline.gateway.deferring import Deferring, Patience, check_empty, patience_s
+from hookline.gateway.kept import Kept
 from hookline.gateway.load import Lane, Meter
 from hookline.gateway.lookup import Lookup
 from hookline.gateway.pool import Pool
@@ -59,7 +62,17 @@ _FORWARDED = frozenset(
         _TENSORS_BEHIND,
     }
 )
-_RETURNED = frozenset({b"allow", b"content-type", b"retry-after", _TENSORS_BEHIND})
+_RETURNED = frozenset(
+    {
+        b"allow",
+        b"content-type",
+        b"location",
+        b"preference-applied",
+        b"retry-after",
+        b"x-answer-content-type",
+        _TENSORS_BEHIND,
+    }
+)
 _SERVER_FAULT = 500
 _LOOK_S = 0.1  # between looks for the replica that a held request waits for
 
@@ -85,11 +98,27 @@ class Asked:
     body: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A request that was let in."""
+
+    call: Call
+    token: str
+    destination: Destination
+    headers: Headers
+    scope: Scope
+    receive: Receive
+
+
 class Gateway:
     """The data plane's entrance: one per process, shared by all its connections."""
 
     def __init__(
-        self, table: RoutingTable, reporter: Reporter | None = None, limits: Limits | None = None
+        self,
+        table: RoutingTable,
+        reporter: Reporter | None = None,
+        limits: Limits | None = None,
+        kept: Kept | None = None,
     ) -> None:
         self._limits = limits or Limits()
         self._lookup, self._budget = Lookup(table), Budget(self._limits.held_bytes)
@@ -97,11 +126,13 @@ class Gateway:
         self._lanes: dict[tuple[str, int], Lane] = {}
         self._tenants: dict[str, int] = {}
         self._refused: Counter[int] = Counter()
-        self._reporter = reporter or Reporter()
+        self._reporter, self._deferring = reporter or Reporter(), Deferring(kept)
 
     async def run(self) -> None:
-        """Tell the loads of the streams, until cancelled."""
-        await self._reporter.run(self._lanes, self._tidy)
+        """Tell the loads of the streams, and drop what is kept too long, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._reporter.run(self._lanes, self._tidy))
+            tasks.create_task(self._deferring.run())
 
     async def answer(self, scope: Scope, receive: Receive, send: Send, request: str) -> bool:
         """Answer a request to one of GATEWAY_ROUTES; False for others, which are left alone."""
@@ -131,10 +162,10 @@ class Gateway:
         try:
             destination = await self._admit(token, call.stream_id)
             traffic = self._lane(destination).traffic
-            with self._budget.hold() as held:
-                body = await held.body(scope, receive, MAX_BODY_BYTES)
-                asked = Asked(scope["method"].encode(), call.path, _forwarded(scope, request), body)
-                response = await _unless_gone(self._answer(token, destination, asked), receive)
+            with ExitStack() as held:
+                forwarded = _forwarded(scope, request)
+                arrival = Arrival(call, token, destination, forwarded, scope, receive)
+                response = await self._respond(arrival, held)
         except ClientGone:
             self._note(traffic, GONE, began_s)
             log.info("client_gone")
@@ -154,6 +185,34 @@ class Gateway:
             named.append((timing.NAME, spent.value()))
         log.debug("request_done", extra={"status": response.status, "timing": spent})
         await respond(send, response.status, named, response.body)
+
+    async def _respond(self, arrival: Arrival, held: ExitStack) -> Response:
+        """The answer to a call. `held` gives back what it holds of the budget."""
+        call, destination, scope = arrival.call, arrival.destination, arrival.scope
+        budget = held.enter_context(self._budget.hold())
+        body = await budget.body(scope, arrival.receive, MAX_BODY_BYTES)
+        if call.is_upload:
+            return await self._deferring.upload(destination, body, MAX_BODY_BYTES)
+        if call.result:
+            return await self._deferring.result(destination, call.result)
+        referred = await self._deferring.size_of(scope, destination)
+        if referred is not None:
+            check_empty(body)
+            place, size_bytes = referred
+            budget.take(size_bytes)
+            body = await self._deferring.body(place)
+        asked = Asked(scope["method"].encode(), call.path, arrival.headers, body)
+        wait_s = patience_s(scope) if self._deferring.is_possible else None
+        work = partial(self._answer, arrival.token, destination, asked)
+        if wait_s is None:
+            return await _unless_gone(work(), arrival.receive)
+        base = f"/predictions/{call.token}" if call.token else f"/streams/{destination.stream_id}"
+        patience = Patience(wait_s, base, arrival.receive, held)
+        return await self._deferring.within(patience, work, destination)
+
+    async def finish(self, within_s: float) -> None:
+        """Let the predictions end that nobody waits for."""
+        await self._deferring.close(within_s)
 
     def close(self) -> None:
         """Close every idle connection to a replica."""

@@ -24,6 +24,7 @@ from hookline.core.records import PLATFORM, Credential
 from hookline.core.secrets import digest
 from hookline.core.targets import Targets
 from hookline.core.topology import RECONCILE
+from hookline.gateway.kept import Kept
 from hookline.gateway.proxy import Gateway
 from hookline.gateway.reporter import Reporter
 from hookline.gateway.routing import RoutingTable
@@ -41,6 +42,9 @@ from hookline.runtime.protocol import BoundedProtocol
 CONTROL_THREADS = 8
 DRAIN_S = 30
 NOTIFYING = ("volumes", "batches", "notify")  # they know what may be notified
+
+
+FINISH_S = 10.0  # for predictions that nobody waits for
 TENANT, ADMIN = "default", "admin"
 
 
@@ -122,7 +126,8 @@ def _app(config: Config, ports: Ports, fleet: ProcessFleet, on_ready: Callable[[
     background = Background(pollers(functions, ports.queue), Watcher(ports), fleet)
     executor = ThreadPoolExecutor(CONTROL_THREADS, "control")
     teller = Teller(ports.catalog, ports.queue, ports.clock)
-    gateway = Gateway(RoutingTable(ports.catalog), Reporter(teller))
+    kept = Kept(ports.blobs, ports.clock)
+    gateway = Gateway(RoutingTable(ports.catalog), Reporter(teller), kept=kept)
     pulse: list[asyncio.Task[None]] = []
 
     async def start() -> None:
@@ -133,6 +138,7 @@ def _app(config: Config, ports: Ports, fleet: ProcessFleet, on_ready: Callable[[
     async def stop() -> None:
         for task in pulse:
             task.cancel()
+        await gateway.finish(FINISH_S)
         gateway.close()
         await asyncio.to_thread(background.stop)
         executor.shutdown()
