@@ -406,3 +406,18 @@ def test_one_that_takes_itself_for_alone_joins_those_who_wait(
 
     assert asyncio.run(scenario()) == [b"a", b"b"]
     assert pipeline.batches == [[b"a", b"b"]]
+
+
+def test_what_a_hop_took_in_traffic_is_learned(pipeline: Recorder, lane: Lane) -> None:
+    async def scenario() -> float:
+        batcher = threaded(pipeline.run, lane)
+        before_s = batcher.pace.hop_s
+        pipeline.gate.clear()
+        answers = submit(batcher, b"a")
+        await pipeline.has_begun()
+        time.sleep(0.01)  # the loop is busy while the batch waits
+        pipeline.gate.set()
+        await bodies(answers)
+        return batcher.pace.hop_s - before_s
+
+    assert asyncio.run(scenario()) > 0

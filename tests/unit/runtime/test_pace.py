@@ -93,3 +93,54 @@ def test_kinds_that_clients_invent_do_not_pile_up() -> None:
         pace.learn(items(1, f"x/{number}"), QUICK_S)
 
     assert len(pace._kinds) < 100
+
+
+def test_where_hops_cost_more_than_the_model_it_comes_back_from_the_thread() -> None:
+    cold_s = 0.3e-3  # what it costs after a hop, and more than one on an idle machine
+    pace = Pace(may_run_inline=True)
+    pace.measured_hop(20e-6)
+    pace.learn(items(1), cold_s)
+    assert pace.inline_items(items(1)) == 0
+
+    for _ in range(20):
+        pace.hopped(5e-3)
+        pace.learn(items(1), cold_s)
+    assert pace.inline_items(items(1)) == 1
+
+
+def test_what_is_slow_stays_in_the_thread_however_long_hops_take() -> None:
+    pace = Pace(may_run_inline=True)
+    for _ in range(100):
+        pace.hopped(1.0)
+        pace.learn(items(1), INLINE_S)
+    assert pace.inline_items(items(1)) == 0
+
+
+def test_one_hop_that_was_held_up_decides_nothing() -> None:
+    pace = Pace(may_run_inline=True)
+    pace.measured_hop(20e-6)
+    pace.hopped(1.0)
+    pace.learn(items(1), 0.3e-3)
+    assert pace.inline_items(items(1)) == 0
+
+
+def test_one_run_that_was_disturbed_sends_nothing_to_the_thread() -> None:
+    pace = quick_pace()
+    pace.measured_hop(20e-6)
+    pace.learn(items(1), 1.9 * INLINE_S)
+    assert pace.inline_items(items(1)) == 1
+
+
+def test_a_cold_first_run_is_soon_forgotten() -> None:
+    pace = Pace(may_run_inline=True)
+    pace.learn(items(1), INLINE_S)
+    for _ in range(5):
+        pace.learn(items(1), QUICK_S)
+    assert pace.inline_items(items(1)) == 1
+
+
+def test_what_has_become_dear_goes_to_the_thread() -> None:
+    pace = quick_pace()
+    for _ in range(60):
+        pace.learn(items(1), INLINE_S)
+    assert pace.inline_items(items(1)) == 0

@@ -15,12 +15,14 @@ from hookline.runtime.items import Item
 INLINE_S = 0.001  # the longest that the event loop may stand still, by what is known
 INLINE_BODY_BYTES = 16 * 1024  # a larger body may cost more than others of its kind did
 _HOP_S = 150e-6  # until it is measured
-_HOP_BOUNDS_S = (100e-6, 300e-6)
+_HOP_BOUNDS_S = (100e-6, INLINE_S / 2)
 _IN_TRAFFIC = 3.0  # times what a hop takes while nobody else asks for the interpreter's lock
 _STAY = 2.0  # what runs inline stays there until it costs this many hops
 _SLOW_S = 2 * INLINE_S
 _PENANCE = 40
 _WEIGHT = 0.125  # of the newest run in the estimate
+_DOWN_WEIGHT = 0.5  # of one that was cheaper: what disturbs a run only makes it dearer
+_OUTLIER = 2.0  # times what is known: a run that was disturbed counts for no more
 _MAX_KINDS = 32
 _RUNS_PER_LOOK = 32
 _SIZES = 16  # classes of batch sizes: 1, 2, 3-4, 5-8, …
@@ -41,7 +43,7 @@ class _Kind:
     def learn(self, count: int, spent_s: float) -> None:
         size = _class(count)
         known_s = self.costs_s[size]
-        self.costs_s[size] = known_s + _WEIGHT * (spent_s - known_s) if known_s else spent_s
+        self.costs_s[size] = _estimate(known_s, spent_s) if known_s else spent_s
         if spent_s > _SLOW_S:
             self.penance = _PENANCE
         elif self.penance:
@@ -77,8 +79,15 @@ class Pace:
 
     def measured_hop(self, hop_s: float) -> None:
         """Compare with a hop as it was measured in this process, which was idle then."""
-        low, high = _HOP_BOUNDS_S
-        self.hop_s = min(max(_IN_TRAFFIC * hop_s, low), high)
+        self.hop_s = _bounded(_IN_TRAFFIC * hop_s)
+
+    def hopped(self, hop_s: float) -> None:
+        """Take note of a hop in traffic: on a busy machine it costs many times what it did idle.
+
+        Without this, a small model that has once been sent to the thread would stay there: what
+        runs after a hop finds cold caches, and so looks dearer than the hop was thought to be.
+        """
+        self.hop_s += _WEIGHT * (_bounded(hop_s) - self.hop_s)
 
     def inline_items(self, items: Sequence[Item]) -> int:
         """How many of `items`, from the first on, to run in the loop now: 0 for none."""
@@ -105,6 +114,16 @@ class Pace:
             kind = self._kinds[mime_type] = _Kind()
         kind.learn(count, spent_s)
         kind.decide(count, self.hop_s)
+
+
+def _estimate(known_s: float, spent_s: float) -> float:
+    weight = _WEIGHT if spent_s > known_s else _DOWN_WEIGHT
+    return known_s + weight * (min(spent_s, _OUTLIER * known_s) - known_s)
+
+
+def _bounded(hop_s: float) -> float:
+    low, high = _HOP_BOUNDS_S
+    return min(max(hop_s, low), high)
 
 
 def _class(count: int) -> int:
