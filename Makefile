@@ -18,7 +18,8 @@ SAMPLE := --context 'hookline:tenants=["acme","globex"]' \
 NEEDS_NODE = "The CDK runs on Node.js, and $(1) is not installed. Install Node.js 20 or later \
 with npm, then run make again."
 
-.PHONY: help demo test test-fast test-faults test-formats lint fix check up synth smoke-aws docs bench lock clean
+.PHONY: help demo test test-fast test-faults test-formats lint fix check up synth smoke-aws docs bench \
+  bench-peers lock clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -94,6 +95,9 @@ synth: $(VENV)/.dev node_modules/.package-lock.json  ## Make the AWS templates i
 
 docs: $(VENV)/.dev  ## Build the documentation into site/
 	$(BIN)/mkdocs build --quiet --strict
+
+bench-peers: $(VENV)/.dev  ## Measure beside other servers, each in its own environment
+	$(BIN)/python -m bench.peers
 
 bench: $(VENV)/.dev  ## Measure, side by side, and write bench/results/
 	$(BIN)/python -m bench

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import cast
@@ -61,7 +62,7 @@ class _Connection(asyncio.Protocol):
             return
         self.received += data
         head, separator, body = self.received.partition(b"\r\n\r\n")
-        if not separator or len(body) < _content_length(head):
+        if not separator or not _is_whole(head.lower(), body):
             return
         self.usual_bytes, self.received = len(self.received), b""
         self.answered(is_good=head.startswith(_OK))
@@ -80,15 +81,25 @@ class _Connection(asyncio.Protocol):
         self.done.set_result(None)
 
 
-def _content_length(head: bytes) -> int:
-    _, _, rest = head.lower().partition(b"\r\ncontent-length:")
-    return int(rest.partition(b"\r\n")[0])
+def _is_whole(head: bytes, body: bytes) -> bool:
+    """Whether all of the answer has come; `head` in lower case."""
+    if b"\r\ntransfer-encoding: chunked" in head:
+        return body.endswith(b"0\r\n\r\n")
+    _, _, rest = head.partition(b"\r\ncontent-length:")
+    return len(body) >= int(rest.partition(b"\r\n")[0])
 
 
-def post(path: str, body: bytes, content_type: str, token: str = "") -> bytes:
+def post(
+    path: str,
+    body: bytes,
+    content_type: str,
+    token: str = "",
+    headers: Mapping[str, str] | None = None,
+) -> bytes:
     """The bytes of one POST request."""
-    lines = [f"POST {path} HTTP/1.1", "Host: bench", f"Content-Type: {content_type}"]
+    lines = [f"POST {path} HTTP/1.1", "Host: localhost", f"Content-Type: {content_type}"]
     lines += [f"Authorization: Bearer {token}"] if token else []
+    lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
     lines += [f"Content-Length: {len(body)}", "", ""]
     return "\r\n".join(lines).encode() + body
 

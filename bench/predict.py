@@ -6,7 +6,7 @@ Each round measures, one after the other: the work alone in threads of this proc
 encode), the least an HTTP server in Python can do (bench/echo_server.py), and `hookline serve` on
 one process with auth on. The generator shares the cores with the servers, so only ratios mean
 anything; where it is itself at its end, it flatters the slower one, and CPU per request tells more.
-Other servers can join: an entry of `servers` and a context manager that yields a Server.
+Other servers have a run of their own: bench/peers.
 """
 
 from __future__ import annotations

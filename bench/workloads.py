@@ -6,17 +6,13 @@ import io
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-import msgspec
 import numpy as np
 import onnx
 from PIL import Image
 
-from bench import networks
-
-Array = np.ndarray[Any, Any]
-SIDE = 224
+from bench import networks, work
+from bench.work import Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +29,9 @@ class Workload:
 
     def encode(self, outputs: Array) -> bytes:
         """The least that can be answered: every number, or the best one of an image."""
-        if self.content_type == "image/jpeg":
-            return msgspec.json.encode({"index": int(outputs.argmax())})
-        return msgspec.json.encode({"outputs": outputs.tolist()})
+        return work.encoded(
+            (work.best if self.content_type == "image/jpeg" else work.values)(outputs)
+        )
 
     def is_right(self, answer: bytes, outputs: Array) -> bool:
         """Whether a server's answer says what the model says."""
@@ -44,20 +40,6 @@ class Workload:
             best = said["index"] if "index" in said else said["predictions"][0]["index"]
             return bool(best == outputs.argmax())
         return bool(np.allclose(np.ravel(said["outputs"]), outputs, rtol=1e-3, atol=1e-5))
-
-
-def _numbers(body: bytes) -> Array:
-    return np.array(msgspec.json.decode(body), np.float32)[np.newaxis]
-
-
-def _tokens(body: bytes) -> Array:
-    return np.array(msgspec.json.decode(body), np.int64)[np.newaxis]
-
-
-def _picture(body: bytes) -> Array:
-    image = Image.open(io.BytesIO(body)).convert("RGB").resize((SIDE, SIDE))
-    pixels = np.asarray(image, np.float32).transpose(2, 0, 1)
-    return np.ascontiguousarray(pixels)[np.newaxis]
 
 
 def photograph() -> bytes:
@@ -78,17 +60,17 @@ def all_of_them() -> dict[str, Workload]:
     tokens = json.dumps(random.integers(0, 30_000, networks.TOKENS).tolist()).encode()
     top = ("--formatter", "classification", "--formatter-args", '{"index": true}')
     return {
-        "w1": Workload("W1, 64 numbers", networks.tiny, numbers, "application/json", _numbers),
+        "w1": Workload("W1, 64 numbers", networks.tiny, numbers, "application/json", work.numbers),
         "w2": Workload(
             "W2, a JPEG of 500 × 400",
             networks.convolutions,
             photograph(),
             "image/jpeg",
-            _picture,
+            work.picture,
             top,
             4.0,
         ),
         "w3": Workload(
-            "W3, 64 tokens", networks.encoder, tokens, "application/json", _tokens, (), 4.0
+            "W3, 64 tokens", networks.encoder, tokens, "application/json", work.tokens, (), 4.0
         ),
     }

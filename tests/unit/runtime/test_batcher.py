@@ -415,7 +415,7 @@ def test_what_a_hop_took_in_traffic_is_learned(pipeline: Recorder, lane: Lane) -
         pipeline.gate.clear()
         answers = submit(batcher, b"a")
         await pipeline.has_begun()
-        time.sleep(0.01)  # the loop is busy while the batch waits
+        time.sleep(0.01)  # noqa: ASYNC251 - the loop is busy while the batch waits
         pipeline.gate.set()
         await bodies(answers)
         return batcher.pace.hop_s - before_s

@@ -306,7 +306,6 @@ FUNCTIONS: tuple[Function, ...] = (
             "linked: list",
             "queue drops: send",
         ),
-    - topics: those of the tenant that may be notified; publish
     ),
     Function(
         "reconcile",

@@ -224,7 +224,6 @@ class Batcher:
         run_s = time.monotonic() - self._running_since_s.pop(lane)
         self._idle.append(lane)
         self._running -= len(batch)
-
         self.pace.hopped(run_s - result.spent_s)
         self._finish(batch, result, run_s)
         self._look_soon()

@@ -1,0 +1,1 @@
+"""hookline beside the servers that people would use else: `make bench-peers`."""
