@@ -15,7 +15,7 @@ import pytest
 from hookline.adapters.embedded import wiring
 from hookline.core.ports import Blobs
 from hookline.gateway import kept as keeping
-from hookline.gateway.deferring import LONGEST_WAIT_S, patience_s
+from hookline.gateway.deferring import LONGEST_WAIT_S, preferred_wait_s
 from hookline.gateway.kept import KEEP_S, LOST_S, Kept, Place, prefix
 from hookline.gateway.proxy import Gateway
 from hookline.gateway.routing import Destination
@@ -281,4 +281,4 @@ def test_a_gateway_that_stops_lets_them_end_or_says_that_it_had_to(tmp_path: Pat
 )
 def test_how_long_a_caller_waits_is_a_preference(values: list[bytes], wait_s: float | None) -> None:
     headers: Any = [(b"prefer", value) for value in values]
-    assert patience_s({"headers": headers}) == wait_s
+    assert preferred_wait_s({"headers": headers}) == wait_s

@@ -369,7 +369,7 @@ def test_the_gateway_passes_on_what_a_replica_goes_by(tmp_path: Path) -> None:
     async def go() -> None:
         heads: list[bytes] = []
         async with replica(tmp_path / "s", echo, heads) as address:
-            given = ((b"priority", b"u=1"), (b"x-request-timeout-ms", b"500"))
+            given = ((b"priority", b"u=1"), (b"accept", b"text/csv"))
             gateway = Gateway(Table(Destination("acme", 7, (address,))))
             await Caller(headers=given).call(gateway)
             gateway.close()
@@ -476,5 +476,50 @@ def test_metrics_are_those_of_the_tenant_whose_admin_asks(tmp_path: Path) -> Non
         assert ours
         found = parsed(asked.answer.decode())["hookline_stream_requests_total"]
         assert found == {labels(tenant="acme", stream="7", status="200"): 1}
+
+    asyncio.run(go())
+
+
+# --- deadlines -------------------------------------------------------------------------------
+
+
+def test_a_request_is_held_no_longer_than_its_caller_waits() -> None:
+    async def go() -> None:
+        gateway = Gateway(Table(ASLEEP), limits=Limits(hold_s=3600.0))
+        caller = Caller(headers=((b"x-request-timeout-ms", b"20"),))
+        await asyncio.wait_for(caller.call(gateway), 30)
+        assert caller.refusal == (504, "deadline_exceeded")
+        lane = gateway._lanes["acme", 7]
+        assert (lane.meter.waiting, lane.unserved) == (0, 1)
+
+    asyncio.run(go())
+
+
+def test_a_replica_gets_the_time_that_is_left(tmp_path: Path) -> None:
+    async def go() -> None:
+        table, reporter, heads = Table(ASLEEP), Listener(), list[bytes]()
+        gateway = Gateway(table, reporter)
+        caller = Caller(headers=((b"x-request-timeout-ms", b"60000"),))
+        work = asyncio.create_task(caller.call(gateway))
+        await reporter.hurried.acquire()
+        await asyncio.sleep(0.05)  # which is gone when there is a replica
+        async with replica(tmp_path / "s", echo, heads) as address:
+            table.answer = replace(ASLEEP, addresses=(address,))
+            await work
+            gateway.close()
+        left_ms = int(heads[0].split(b"x-request-timeout-ms: ")[1].split(b"\r\n")[0])
+        assert 0 < left_ms <= 59950
+
+    asyncio.run(go())
+
+
+def test_a_time_that_cannot_be_read_is_left_to_the_replica(tmp_path: Path) -> None:
+    async def go() -> None:
+        heads: list[bytes] = []
+        async with replica(tmp_path / "s", echo, heads) as address:
+            gateway = Gateway(Table(Destination("acme", 7, (address,))))
+            await Caller(headers=((b"x-request-timeout-ms", b"soon"),)).call(gateway)
+            gateway.close()
+        assert b"\r\nx-request-timeout-ms: soon\r\n" in heads[0]
 
     asyncio.run(go())

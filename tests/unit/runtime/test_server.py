@@ -48,7 +48,9 @@ class Pipeline:
         self._begun.set()
         now_s = time.monotonic()
         laps = Laps(len(items), now_s, now_s + 0.001, now_s + 0.003, now_s + 0.006)
-        return Outcomes([self._outcome(item) for item in items], laps)
+        outcomes = Outcomes([self._outcome(item) for item in items])
+        outcomes.laps = laps
+        return outcomes
 
     def _outcome(self, item: Item) -> Outcome:
         if item.body == b"wait":

@@ -44,7 +44,7 @@ class Size(msgspec.Struct, forbid_unknown_fields=True):
     size_bytes: int
 
 
-def patience_s(scope: Scope) -> float | None:
+def preferred_wait_s(scope: Scope) -> float | None:
     """How long to wait for the answer before it is deferred; None: for as long as it takes.
 
     `Prefer: respond-async, wait=20` of RFC 7240.
@@ -59,7 +59,7 @@ def patience_s(scope: Scope) -> float | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class Preference:
     """How long a caller waits, and below which path it asks then. `held` is closed at the end."""
 
     wait_s: float
@@ -127,7 +127,7 @@ class Deferring:
 
     async def within(
         self,
-        patience: Patience,
+        preference: Preference,
         work: Callable[[], Coroutine[Any, Any, Response]],
         destination: Destination,
     ) -> Response:
@@ -135,10 +135,12 @@ class Deferring:
         if len(self._running) >= MAX_DEFERRED:
             raise Overloaded("This gateway has as many answers under way as it may keep.")
         task = asyncio.ensure_future(work())
-        gone = asyncio.ensure_future(until_gone(patience.receive))
+        gone = asyncio.ensure_future(until_gone(preference.receive))
         try:
             either = {task, gone}
-            await asyncio.wait(either, timeout=patience.wait_s, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(
+                either, timeout=preference.wait_s, return_when=asyncio.FIRST_COMPLETED
+            )
             if task.done():
                 return task.result()
             if gone.done():
@@ -154,10 +156,10 @@ class Deferring:
             gone.cancel()
             with suppress(asyncio.CancelledError):
                 await gone
-        keeping = asyncio.ensure_future(self._keep(place, task, patience.held.pop_all()))
+        keeping = asyncio.ensure_future(self._keep(place, task, preference.held.pop_all()))
         self._running.add(keeping)
         keeping.add_done_callback(self._running.discard)
-        location = f"{patience.base}/results/{place.id}"
+        location = f"{preference.base}/results/{place.id}"
         response = _told(202, {"id": place.id, "status": "running", "location": location})
         response.headers += [
             (b"location", location.encode()),

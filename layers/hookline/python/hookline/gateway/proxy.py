@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from hookline.core import timing
 from hookline.core.errors import (
+    DeadlineExceeded,
     HooklineError,
     MethodNotAllowed,
     NotReady,
@@ -26,10 +27,11 @@ from hookline.core.timing import Timing
 from hookline.gateway import metrics
 from hookline.gateway.budget import Budget
 from hookline.gateway.calls import Call
-from hookline.gateway.deferring import Deferring, Patience, check_empty, patience_s
+from hookline.gateway.deferring import Deferring, Preference, check_empty, preferred_wait_s
 from hookline.gateway.kept import Kept
 from hookline.gateway.load import Lane, Meter
 from hookline.gateway.lookup import Lookup
+from hookline.gateway.patience import HEADER, Patience
 from hookline.gateway.pool import Pool
 from hookline.gateway.reporter import Reporter
 from hookline.gateway.routing import Destination, RoutingTable
@@ -41,6 +43,7 @@ from hookline.runtime.asgi import (
     Scope,
     Send,
     bearer,
+    header,
     respond,
     respond_problem,
     until_gone,
@@ -58,7 +61,6 @@ _FORWARDED = frozenset(
         b"content-encoding",
         b"content-type",
         b"priority",
-        b"x-request-timeout-ms",
         _TENSORS_BEHIND,
     }
 )
@@ -90,12 +92,17 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a replica is sent."""
+    """What a replica is sent, and how long the caller waits for it."""
 
     method: bytes
     path: bytes
     headers: Headers
     body: bytes
+    patience: Patience
+
+
+class _HeldTooLong(DeadlineExceeded):
+    """The caller's time was over before there was a replica."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +113,7 @@ class Arrival:
     token: str
     destination: Destination
     headers: Headers
+    patience: Patience
     scope: Scope
     receive: Receive
 
@@ -159,12 +167,13 @@ class Gateway:
         """Answer one call. The token is in the header unless the path carried it."""
         token = call.token or bearer(scope)
         began_s, traffic = time.monotonic(), None
+        patience = Patience(header(scope, HEADER).encode("latin-1"))
         try:
             destination = await self._admit(token, call.stream_id)
             traffic = self._lane(destination).traffic
             with ExitStack() as held:
                 forwarded = _forwarded(scope, request)
-                arrival = Arrival(call, token, destination, forwarded, scope, receive)
+                arrival = Arrival(call, token, destination, forwarded, patience, scope, receive)
                 response = await self._respond(arrival, held)
         except ClientGone:
             self._note(traffic, GONE, began_s)
@@ -201,14 +210,15 @@ class Gateway:
             place, size_bytes = referred
             budget.take(size_bytes)
             body = await self._deferring.body(place)
-        asked = Asked(scope["method"].encode(), call.path, arrival.headers, body)
-        wait_s = patience_s(scope) if self._deferring.is_possible else None
+        method = scope["method"].encode()
+        asked = Asked(method, call.path, arrival.headers, body, arrival.patience)
+        wait_s = preferred_wait_s(scope) if self._deferring.is_possible else None
         work = partial(self._answer, arrival.token, destination, asked)
         if wait_s is None:
             return await _unless_gone(work(), arrival.receive)
         base = f"/predictions/{call.token}" if call.token else f"/streams/{destination.stream_id}"
-        patience = Patience(wait_s, base, arrival.receive, held)
-        return await self._deferring.within(patience, work, destination)
+        preference = Preference(wait_s, base, arrival.receive, held)
+        return await self._deferring.within(preference, work, destination)
 
     async def finish(self, within_s: float) -> None:
         """Let the predictions end that nobody waits for."""
@@ -277,9 +287,9 @@ class Gateway:
         self._enter(lane.tenant)
         try:
             if not destination.addresses:
-                destination = await self._woken(token, destination, lane)
+                destination = await self._woken(token, destination, lane, asked.patience)
             response = await self._send(token, destination, asked, lane.meter)
-        except NotReady:
+        except (NotReady, _HeldTooLong):
             lane.unserved += 1
             raise
         except HooklineError as error:
@@ -291,7 +301,9 @@ class Gateway:
         lane.failed += response.status >= _SERVER_FAULT
         return response
 
-    async def _woken(self, token: str, destination: Destination, lane: Lane) -> Destination:
+    async def _woken(
+        self, token: str, destination: Destination, lane: Lane, patience: Patience
+    ) -> Destination:
         """Hold the request until a replica is there. Raise NotReady when none comes in time."""
         if not destination.may_sleep:
             raise _no_replica(destination)
@@ -303,13 +315,20 @@ class Gateway:
             )
         lane.meter.waiting += 1
         self._reporter.hurry()
+        left_s = patience.left_s()
         try:
-            async with asyncio.timeout(self._limits.hold_s):
+            async with asyncio.timeout(min(left_s, self._limits.hold_s)):
                 while not destination.addresses:
                     await asyncio.sleep(_LOOK_S)
                     destination = await self._lookup.find(token)
         except TimeoutError:
-            raise _no_replica(destination) from None
+            if left_s > self._limits.hold_s:
+                raise _no_replica(destination) from None
+            raise _HeldTooLong(
+                "There was no replica within the time that the request allows.",
+                why=f"Stream {destination.stream_id} was idle, and is starting one.",
+                hint="Allow more time with X-Request-Timeout-Ms, or try again shortly.",
+            ) from None
         finally:
             lane.meter.waiting -= 1
         return destination
@@ -320,7 +339,8 @@ class Gateway:
         for upstream in self._with_room(destination):
             meter.begin()
             try:
-                response = await upstream.ask(asked.method, asked.path, asked.headers, asked.body)
+                headers = [*asked.headers, *asked.patience.header()]
+                response = await upstream.ask(asked.method, asked.path, headers, asked.body)
             except NotSent:  # dead, or not yet replaced in the table: the next one may take it
                 self._pool.rest(upstream)
                 self._lookup.table.forget(token)

@@ -80,6 +80,4 @@ class Outcomes(list[Outcome]):
 
     __slots__ = ("laps",)
 
-    def __init__(self, outcomes: list[Outcome], laps: Laps) -> None:
-        super().__init__(outcomes)
-        self.laps = laps
+    laps: Laps

@@ -101,20 +101,16 @@ class Meters:
 
     def ran(self, batch: Sequence[Arrived], laps: Laps, now_s: float) -> None:
         """A batch has run; `now_s` of the monotonic clock."""
-        cells, count = self._cells, len(batch)
+        cells, count, began_s = self._cells, len(batch), laps.began_s
         if count == 1:
-            first_s = last_s = total_s = batch[0].arrived_s
+            total_s = batch[0].arrived_s
+            cells[_QUEUE + bisect_left(SECONDS, began_s - total_s)] += 1.0
+            cells[_REQUEST + bisect_left(SECONDS, now_s - total_s)] += 1.0
         else:
             arrived_s = [each.arrived_s for each in batch]
-            first_s, last_s, total_s = min(arrived_s), max(arrived_s), sum(arrived_s)
-        began_s = laps.began_s
-        for at, end_s in ((_QUEUE, began_s), (_REQUEST, now_s)):
-            least = bisect_left(SECONDS, end_s - last_s)
-            if least == bisect_left(SECONDS, end_s - first_s):
-                cells[at + least] += count
-            else:
-                for each in batch:
-                    cells[at + bisect_left(SECONDS, end_s - each.arrived_s)] += 1.0
+            total_s = sum(arrived_s)
+            self._spread(_QUEUE, began_s, arrived_s)
+            self._spread(_REQUEST, now_s, arrived_s)
         cells[_QUEUE_SUM] += began_s * count - total_s
         cells[_REQUEST_SUM] += now_s * count - total_s
         cells[_BATCH + bisect_left(ITEMS, count)] += 1.0
@@ -125,6 +121,16 @@ class Meters:
         cells[_PREDICT_SUM] += laps.predict_s
         cells[_POSTPROCESS + bisect_left(SECONDS, laps.postprocess_s)] += 1.0
         cells[_POSTPROCESS_SUM] += laps.postprocess_s
+
+    def _spread(self, at: int, end_s: float, arrived_s: Sequence[float]) -> None:
+        """Count the times from these to `end_s`; mostly all of a batch have the same bucket."""
+        cells = self._cells
+        least = bisect_left(SECONDS, end_s - max(arrived_s))
+        if least == bisect_left(SECONDS, end_s - min(arrived_s)):
+            cells[at + least] += len(arrived_s)
+            return
+        for one_s in arrived_s:
+            cells[at + bisect_left(SECONDS, end_s - one_s)] += 1.0
 
     def publish(self) -> None:
         """Let the other processes know."""

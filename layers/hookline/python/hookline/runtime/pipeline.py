@@ -120,8 +120,9 @@ class Pipeline:
                 results[at] = TensorAnswer(b"", TENSORS, self._own.named(output))
             else:
                 results[at] = attempt("postprocess", stages.postprocess, output, items[at])
-        laps = Laps(len(items), began_s, preprocessed_s, predicted_s, monotonic())
-        return Outcomes(results, laps)
+        outcomes = Outcomes(results)
+        outcomes.laps = Laps(len(items), began_s, preprocessed_s, predicted_s, monotonic())
+        return outcomes
 
     def warm_up(self) -> None:
         """Run the model once on zeros, so that the first caller does not pay for it."""
