@@ -19,8 +19,16 @@ from stacks.settings import Deployment
 from stacks.storage import StorageStack
 from stacks.tenant import TenantStack
 
-# How old a queue's first message may get: shards may wait for workers, which start from zero.
-MAX_AGE_S = {"plan": 600, "shards": 3600, "finish": 600, "drops": 300, "reconcile": 300}
+# How old a queue's first message may get: shards may wait for workers, which start from zero, and
+# drops and notices are delayed by up to 900 s.
+MAX_AGE_S = {
+    "plan": 600,
+    "shards": 3600,
+    "finish": 600,
+    "drops": 1200,
+    "notices": 1200,
+    "reconcile": 300,
+}
 MAX_FAULTS_PERCENT = 1
 MAX_CONTROL_P99_MS = 3000  # a cold start included
 MAX_PREDICT_P99_S = 10

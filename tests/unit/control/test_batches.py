@@ -45,6 +45,8 @@ def test_a_job_is_received_and_shown(plane: Plane) -> None:
         "output_format": "csv",
         "include": [],
         "joins_input": False,
+        "notify": "",
+        "notice": None,
         "failure": None,
         "bundle": None,
         "custom_code": None,

@@ -34,6 +34,7 @@ def test_a_trigger_says_how_it_predicts(plane: Plane) -> None:
         "suffixes": [],
         "marker": "",
         "manifest": "",
+        "notify": "",
         "is_on": True,
         "bundle": None,
         "custom_code": None,

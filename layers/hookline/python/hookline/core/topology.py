@@ -308,6 +308,18 @@ FUNCTIONS: tuple[Function, ...] = (
         ),
     ),
     Function(
+        "notify",
+        "hookline.control.notices:build",
+        queue=NOTICES,
+        timeout_s=30,
+        grants=_grants(
+            "catalog own: get put",
+            "catalog jobs: get",
+            "queue notices: send",
+            "topics: publish",
+        ),
+    ),
+    Function(
         "reconcile",
         "hookline.control.reconcile:build",
         queue=RECONCILE,

@@ -117,9 +117,10 @@ def _fleet(config: Config) -> ProcessFleet:
 
 def _app(config: Config, ports: Ports, fleet: ProcessFleet, on_ready: Callable[[], None]) -> App:
     workers = config.workers or os.cpu_count() or 1
+    targets = Targets(networks=config.notify_networks)
     options: dict[str, dict[str, Any]] = {
         "reconcile": {"workers": workers},
-        **dict.fromkeys(NOTIFYING, {"targets": Targets(networks=config.notify_networks)}),
+        **{name: {"targets": targets} for name in NOTIFYING},
         "sweep": {"landed_at": landed_at, "is_whole": is_whole},
     }
     functions = handlers(ports, options)
