@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from tests.contract.adapters import require_moto
+from tests.stacks.shared import once
 from tests.stacks.templates import Template
 
 ROOT = Path(__file__).parents[2]
@@ -67,6 +69,27 @@ def synthesized(cdk: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 TOLD: Mapping[str, list[str]] = {"acme": ["arn:aws:sns:eu-west-1:123456789012:done"]}
+
+
+@pytest.fixture(scope="session")
+def cloud_assembly(cdk: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the assembly that is deployed in moto."""
+    del cdk
+    require_moto()
+    from tests.stacks.cloud.played import TENANTS as DEPLOYED  # noqa: PLC0415 - needs moto
+    from tests.stacks.cloud.synthesis import synthesize  # noqa: PLC0415 - needs the CDK
+
+    return once(tmp_path_factory, "cdk", lambda folder: synthesize(folder, DEPLOYED, dict(LINKED)))
+
+
+@pytest.fixture(scope="session")
+def played(cloud_assembly: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A tenant's day, changes and hardships; see tests/stacks/cloud/played.py."""
+    from tests.stacks.cloud.played import play  # noqa: PLC0415 - needs moto
+
+    return once(tmp_path_factory, "played", lambda folder: play(cloud_assembly, folder))
+
+
 LINKED: Mapping[str, list[str]] = {"acme": ["photos"]}
 
 

@@ -28,7 +28,7 @@ class FakeEcs:
     """`services` by name and `tasks` by ARN, as the API shows them; tests may change both.
 
     `calls` are the operations asked for, with their parameters. `drains_slowly`: a deleted service
-    with tasks stays DRAINING until the test takes its tasks away.
+    with tasks stays DRAINING until the test takes its tasks away. `arn` is how all ARNs begin.
     """
 
     services: dict[str, Json] = field(default_factory=dict)
@@ -37,6 +37,8 @@ class FakeEcs:
     drains_slowly: bool = False
     starts_tasks: bool = True
     made: int = 0
+    arn: str = ARN
+    cluster: str = CLUSTER
 
     def attach(self, clients: Clients) -> None:
         """Answer everything that the client of these asks."""
@@ -85,7 +87,7 @@ class FakeEcs:
             raise EcsError("InvalidParameterException", message)
         self.services[name] = service = {
             "serviceName": name,
-            "serviceArn": f"{ARN}:service/{CLUSTER}/{name}",
+            "serviceArn": f"{self.arn}:service/{self.cluster}/{name}",
             "status": "ACTIVE",
             "desiredCount": params["desiredCount"],
             "taskDefinition": full_arn(params["taskDefinition"]),
@@ -164,7 +166,7 @@ class FakeEcs:
 
     def _start(self, name: str) -> None:
         now = self._now()
-        arn = f"{ARN}:task/{CLUSTER}/{self.made:032x}"
+        arn = f"{self.arn}:task/{self.cluster}/{self.made:032x}"
         self.tasks[arn] = {
             "taskArn": arn,
             "group": f"service:{name}",

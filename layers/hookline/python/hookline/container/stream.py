@@ -29,11 +29,11 @@ def run(settings: AwsSettings, task: OwnTask | None) -> NoReturn:
             why="A replica learns from ECS which stream it is of.",
             hint="Deploy a stream instead of starting this by hand.",
         )
-    command, run_dir = patiently(partial(_staged, settings, task, Clients()))
+    command, run_dir = patiently(partial(staged, settings, task, Clients()))
     replicas.become(command, run_dir)
 
 
-def _staged(settings: AwsSettings, task: OwnTask, clients: Clients) -> tuple[list[str], Path]:
+def staged(settings: AwsSettings, task: OwnTask, clients: Clients) -> tuple[list[str], Path]:
     """What to become, and the folder that was laid out for it; none is left if this raises."""
     tenant, group = own_group(clients, task, settings.tenant)
     if not stream_of(group):
