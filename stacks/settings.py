@@ -26,6 +26,8 @@ KEYS = {
     "hookline:permissions-boundary": "the name of a managed policy that limits every role",
     "hookline:requests-per-s": f"the requests that a tenant's API takes, 500 by default; {_QUOTA}",
     "hookline:max-workers": f"the batch workers that a tenant may have, 20 by default; {_QUOTA}",
+    "hookline:max-streams": f"the streams that a tenant may have, 100 by default; {_QUOTA}",
+    "hookline:max-replicas": f"the replicas of a tenant's streams, 100 by default; {_QUOTA}",
     "hookline:max-gateways": f"the gateways that a tenant may have, 10 by default; {_QUOTA}",
 }
 STAGES = ("dev", "prod")
@@ -52,6 +54,8 @@ class Quotas:
     requests_per_s: int
     max_workers: int
     max_gateways: int
+    max_streams: int
+    max_replicas: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,9 +239,15 @@ def _quotas(
     rates = _quota(context, "hookline:requests-per-s", tenants, 500, range(1, 100_001))
     workers = _quota(context, "hookline:max-workers", tenants, 20, range(1, 1001))
     gateways = _quota(context, "hookline:max-gateways", tenants, 10, range(least_gateways, 1001))
+    streams = _quota(context, "hookline:max-streams", tenants, 100, range(1, 2001))
+    replicas = _quota(context, "hookline:max-replicas", tenants, 100, range(1, 5001))
     return {
         name: Quotas(
-            requests_per_s=rates[name], max_workers=workers[name], max_gateways=gateways[name]
+            requests_per_s=rates[name],
+            max_workers=workers[name],
+            max_gateways=gateways[name],
+            max_streams=streams[name],
+            max_replicas=replicas[name],
         )
         for name in tenants
     }

@@ -141,6 +141,7 @@ class TenantStack(Stack):
             function,
             runs=runs,
             environment=self._environment(function.grants)
+            | self._quota_environment()
             | (self._fleet_environment() if resources.fleet else {}),
             rights=statements(function.grants, resources),
         )
@@ -173,6 +174,12 @@ class TenantStack(Stack):
             "HOOKLINE_TABLE": self._storage.table.table_name,
             "HOOKLINE_BUCKET": self._storage.bucket.bucket_name,
             "HOOKLINE_QUEUES": as_json(self, urls),
+        }
+
+    def _quota_environment(self) -> dict[str, str]:
+        return {
+            "HOOKLINE_MAX_STREAMS": str(self._quotas.max_streams),
+            "HOOKLINE_MAX_REPLICAS": str(self._quotas.max_replicas),
         }
 
     def _fleet_environment(self) -> dict[str, str]:

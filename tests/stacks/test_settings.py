@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,8 @@ def test_inf1_takes_a_region_that_has_it() -> None:
         ("hookline:max-workers", 1001),
         ("hookline:max-workers", {"acme": True}),
         ("hookline:max-gateways", {"default": -1}),
+        ("hookline:max-streams", 0),
+        ("hookline:max-replicas", "5001"),
         ("hookline:max-gateways", '{"acme"'),
         ("hookline:linked-buckets", ["photos"]),
         ("hookline:linked-buckets", {"acme": "photos"}),
@@ -145,14 +148,16 @@ def test_a_bad_value_is_refused(key: str, value: object) -> None:
 
 def test_a_quota_is_one_number_or_one_for_each_tenant() -> None:
     both = {"hookline:tenants": ["acme", "globex"], "hookline:image": IMAGE}
-    usual = Quotas(requests_per_s=500, max_workers=20, max_gateways=10)
+    usual = Quotas(
+        requests_per_s=500, max_workers=20, max_gateways=10, max_streams=100, max_replicas=100
+    )
     assert from_context(both).quotas == {"acme": usual, "globex": usual}
 
     for rates in ({"acme": 9, "default": "70"}, '{"acme": 9, "default": 70}'):
         found = from_context(both | {"hookline:requests-per-s": rates, "hookline:max-workers": "5"})
         assert found.quotas == {
-            "acme": Quotas(requests_per_s=9, max_workers=5, max_gateways=10),
-            "globex": Quotas(requests_per_s=70, max_workers=5, max_gateways=10),
+            "acme": replace(usual, requests_per_s=9, max_workers=5),
+            "globex": replace(usual, requests_per_s=70, max_workers=5),
         }
 
 

@@ -106,5 +106,15 @@ def test_a_bad_value_is_named_with_what_is_allowed(name: str, value: str) -> Non
 def test_the_names_are_those_that_are_parsed() -> None:
     given = {name.removeprefix("HOOKLINE_").lower() for name in FUNCTION if name != "PATH"}
 
-    of_process = {"cache_gb", "home", "host", "port", "sandbox", "trace_hooks", "workers"}
+    of_process = {
+        "cache_gb",
+        "max_replicas",
+        "max_streams",
+        "home",
+        "host",
+        "port",
+        "sandbox",
+        "trace_hooks",
+        "workers",
+    }
     assert given | of_process | {"log_level"} == set(NAMES)

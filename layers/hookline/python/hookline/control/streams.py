@@ -8,7 +8,7 @@ from typing import Annotated
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Query
 
-from hookline.control import app, credentials, paging, serving, traffic
+from hookline.control import app, credentials, paging, quotas, serving, traffic
 from hookline.control.answers import ACCEPTED, CREATED, accepted, created
 from hookline.control.caller import Call, Calling
 from hookline.control.idempotency import create_numbered
@@ -70,6 +70,7 @@ def deploy(call: Calling, body: NewStream) -> Response[DeployedView]:
             created_at=now,
             updated_at=now,
         )
+        quotas.check(call, stream)
         needed = kept(call, body.model_id, serving.bundle_volume(body))
         return stream, [*_token(stream, token, now), *needed]
 
@@ -118,11 +119,20 @@ def update(call: Calling, stream_id: int, body: StreamChanges) -> Response[Strea
             return stream, []
         _check_edition(call, stream)
         wanted = wanted.changed(edition=stream.edition + 1, updated_at=call.now())
-        return wanted, [Put(wanted), *kept(call, model_id, serving.bundle_volume(fields))]
+        counted = _counted(call, stream, wanted)
+        return wanted, [Put(wanted), *counted, *kept(call, model_id, serving.bundle_volume(fields))]
 
     stream = commit(call.ports.catalog, plan)
     _reconcile(call, stream)
     return accepted(f"/v1/streams/{stream_id}", StreamView.of(stream, _ready(call, stream)))
+
+
+def _counted(call: Call, stream: Stream, wanted: Stream) -> list[Write]:
+    """Check the quotas where a change takes more of them: one that does not is always allowed."""
+    if stream.status != "Failed" and wanted.max_replicas <= stream.max_replicas:
+        return []
+    quotas.check(call, wanted)
+    return quotas.in_turn(call)
 
 
 def _check_edition(call: Call, stream: Stream) -> None:

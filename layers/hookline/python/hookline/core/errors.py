@@ -9,6 +9,7 @@ HooklineError                    500  internal
 │   ├── MethodNotAllowed         405  method_not_allowed
 │   ├── RequestTimeout           408  request_timeout
 │   ├── Conflict                 409  conflict
+│   │   └── QuotaExceeded        409  quota_exceeded
 │   ├── TooLarge                 413  too_large
 │   ├── UnsupportedMediaType     415  unsupported_media_type
 │   ├── HeadTooLarge             431  head_too_large
@@ -100,6 +101,10 @@ class RequestTimeout(CallerError):
 
 class Conflict(CallerError):
     code, status = "conflict", 409
+
+
+class QuotaExceeded(Conflict):
+    code = "quota_exceeded"
 
 
 class TooLarge(CallerError):

@@ -271,6 +271,14 @@ class Fleet(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quotas:
+    """What a tenant may have at once; None: no limit of ours. Replicas are those of all streams."""
+
+    streams: int | None = None
+    replicas: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Ports:
     """Everything a handler may touch; built once per process by an adapter's `wiring`.
@@ -287,6 +295,7 @@ class Ports:
     linked: Callable[[str], Blobs]
     bucket: str
     clock: Callable[[], float]
+    quotas: Quotas = field(default_factory=Quotas)
 
 
 # --- limits, checked by every adapter --------------------------------------------------------

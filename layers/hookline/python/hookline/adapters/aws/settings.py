@@ -15,6 +15,7 @@ from tempfile import gettempdir
 
 from hookline.core.config import PARSERS, PREFIX, Parsers
 from hookline.core.errors import BadRequest
+from hookline.core.ports import Quotas
 from hookline.core.records import PLATFORM
 
 PORT = 8080  # what the image listens on
@@ -71,6 +72,7 @@ class AwsSettings:
     log_level: str = "INFO"
     fleet: FleetSettings | None = None
     process: ProcessSettings = field(default_factory=ProcessSettings)
+    quotas: Quotas = field(default_factory=Quotas)
 
 
 def _text(value: str) -> str:
@@ -120,11 +122,14 @@ _OF_FLEET: Parsers = {
     "subnets": (_texts, "subnets, separated by commas"),
     "task_definitions": (_mapping, 'JSON such as {"stream-cpu": "arn:aws:ecs:…"}'),
 }
+_OF_TENANT: Parsers = {
+    f"max_{one.name}": (_positive, "a number, at least 1") for one in fields(Quotas)
+}
 _OF_CONTAINER: Parsers = {"cache_gb": (_positive, "a number, at least 1")}
 _OF_PROCESS: Parsers = {
     one.name: {**PARSERS, **_OF_CONTAINER}[one.name] for one in fields(ProcessSettings)
 }
-_ALL: Parsers = {**_EVERYWHERE, **_OF_FLEET, **_OF_PROCESS}
+_ALL: Parsers = {**_EVERYWHERE, **_OF_FLEET, **_OF_PROCESS, **_OF_TENANT}
 _OPTIONAL = frozenset({"capacity_providers", "log_level", "tenant", "topics"})
 NAMES = tuple(sorted(_ALL))
 
@@ -144,6 +149,9 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> AwsSettings:
         values["fleet"] = FleetSettings(**of_fleet)  # type: ignore[arg-type]  # parsed above
     of_process = {name: values.pop(name) for name in _OF_PROCESS if name in values}
     values["process"] = ProcessSettings(**of_process)  # type: ignore[arg-type]  # parsed above
+    of_tenant = {name: values.pop(name) for name in _OF_TENANT if name in values}
+    quotas = {name.removeprefix("max_"): value for name, value in of_tenant.items()}
+    values["quotas"] = Quotas(**quotas)  # type: ignore[arg-type]  # parsed above
     return AwsSettings(**values)  # type: ignore[arg-type]  # parsed above
 
 

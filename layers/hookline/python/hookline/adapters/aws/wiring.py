@@ -47,6 +47,7 @@ def ports(
         linked=partial(open_link, clients=clients, own_bucket=settings.bucket),
         bucket=settings.bucket,
         clock=clock,
+        quotas=settings.quotas,
     )
 
 
