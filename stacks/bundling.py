@@ -17,7 +17,10 @@ from aws_cdk import AssetHashType, BundlingOptions, DockerImage, ILocalBundling
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
+from stacks import bytecode
+
 RUNTIME = lambda_.Runtime.PYTHON_3_14
+VERSION = RUNTIME.name.removeprefix("python")
 ARCHITECTURE = lambda_.Architecture.ARM_64
 
 _SOURCE = Path(__file__).parents[1] / "layers" / "hookline"
@@ -41,7 +44,7 @@ def install(target: Path) -> None:
     subprocess.run(  # noqa: S603 - nothing here comes from outside
         [
             *(sys.executable, "-m", "uv", "pip", "install", "--quiet", "--system-certs"),
-            *("--target", str(target), "--python-version", RUNTIME.name.removeprefix("python")),
+            *("--target", str(target), "--python-version", VERSION),
             *("--python-platform", PLATFORM, "--only-binary", ":all:", "--link-mode", "copy"),
             *("--require-hashes", "--requirements", str(_SOURCE / "requirements.txt")),
         ],
@@ -51,10 +54,19 @@ def install(target: Path) -> None:
     shutil.rmtree(target / "bin", ignore_errors=True)
     ignored = shutil.ignore_patterns("__pycache__", "*.pyc")
     shutil.copytree(_SOURCE / "python" / "hookline", target / "hookline", ignore=ignored)
+    if python := bytecode.interpreter(VERSION):
+        bytecode.compile_all(target, python)
+    else:
+        print(bytecode.advice(VERSION), file=sys.stderr)  # noqa: T201 - to whoever deploys
 
 
 def layer(scope: Construct) -> lambda_.LayerVersion:
-    """One per stack: a layer that stacks share could never be replaced."""
+    """One per stack: a layer that stacks share could never be replaced.
+
+    Its name comes from its source and from whether there is byte code, which a later deployment
+    may add.
+    """
+    has_byte_code = bytecode.interpreter(VERSION) is not None
     return lambda_.LayerVersion(
         scope,
         "Layer",
@@ -62,7 +74,11 @@ def layer(scope: Construct) -> lambda_.LayerVersion:
             str(_SOURCE),
             exclude=_EXCLUDED,
             asset_hash_type=AssetHashType.SOURCE,
-            bundling=BundlingOptions(image=DockerImage.from_registry("never-used"), local=Wheels()),
+            bundling=BundlingOptions(
+                image=DockerImage.from_registry("never-used"),
+                local=Wheels(),
+                environment={"BYTE_CODE": VERSION if has_byte_code else "none"},
+            ),
         ),
         compatible_runtimes=[RUNTIME],
         compatible_architectures=[ARCHITECTURE],
