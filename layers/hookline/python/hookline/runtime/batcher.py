@@ -255,7 +255,9 @@ class Batcher:
             if laps is not None and self._meters is not None:
                 self._meters.ran(batch, laps, time.monotonic())
             if laps is not None:
-                self.tally.note(laps, sum(ticket.arrived_s for ticket in batch))
+                first_s = batch[0].arrived_s
+                arrived_s = sum([t.arrived_s for t in batch]) if len(batch) > 1 else first_s
+                self.tally.note(laps, arrived_s)
             if self._governor is not None:
                 self._follow(self._governor, batch, run_s)
             return

@@ -42,7 +42,7 @@ class Tally:
     waited_s: float = 0.0
 
     def note(self, laps: Laps, arrived_s: float) -> None:
-        """A batch has run; `arrived_s` is the sum of when its items came."""
+        """A batch has run; `arrived_s` is the sum of when its items came. On the hot path."""
         stages = self.sizes.get(laps.items)
         if stages is None:
             stages = self.sizes[laps.items] = Stages()
