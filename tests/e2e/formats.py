@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -15,9 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from hookline.adapters.machine.environments import install
+from hookline.adapters.machine.environments import find_python, install
 from tests.e2e.cloud import Cloud, running
 
+log = logging.getLogger(__name__)
 Array = np.ndarray[Any, Any]
 LONG_S = 1500.0  # an environment may have to be built
 
@@ -39,6 +41,7 @@ def journey(cloud: Cloud, place: Path, example: Array, *flags: str, folder: Path
     )
     model = json.loads(done.stdout)
     shown = cloud.ask("model", "show", str(model["id"]))
+    log.info("%s: %s", place.name, shown["conversion"])  # seen with --log-cli-level INFO
     stream = cloud.ask("model", "deploy", str(model["id"]), "--wait", "--timeout", "300")
     body = json.dumps(example.tolist()).encode()
     answer = cloud.predict(stream["presigned_token"], body, "application/json")
@@ -60,13 +63,17 @@ def outputs(answer: Any) -> Array:
     return np.array(answer["outputs"], dtype=np.float64).ravel()
 
 
-def made(cloud: Cloud, packages: tuple[str, ...], program: str, folder: Path) -> None:
+def made(
+    cloud: Cloud, packages: tuple[str, ...], program: str, folder: Path, python: str = ""
+) -> None:
     """Run `program` in `folder` with a framework's own packages, which the cloud uses as well."""
-    site = install(list(packages), cloud.home / "cache")
+    cache = cloud.home / "cache"
+    found = find_python(python, cache) if python else ""
+    site = install(list(packages), cache, python=found)
     start = f"import sys; sys.path.insert(0, {str(site)!r})\n"
     (folder / "make.py").write_text(start + program)  # a file: some frameworks read their callers
     done = subprocess.run(
-        [sys.executable, "-I", "-S", "make.py"],
+        [found or sys.executable, "-I", "-S", "make.py"],
         cwd=folder,
         check=False,
         capture_output=True,

@@ -102,10 +102,11 @@ def test_a_gpu_that_is_not_there_fails_the_stream_in_a_sentence(cloud: Cloud, mo
 
 
 def test_a_damaged_file_is_refused(cloud: Cloud, models: Path, tmp_path: Path) -> None:
-    whole = (models / "net.pt").read_bytes()
-    path = tmp_path / "cut.pt"
-    middle = whole.index(b"constants.pkl")
-    path.write_bytes(whole[:middle] + b"x" + whole[middle + 1 :])
+    whole = bytearray((models / "net.pt").read_bytes())
+    start = whole.index(b"data.pkl") + 200
+    whole[start : start + 200] = b"\xff" * 200
+    path = tmp_path / "spoilt.pt"
+    path.write_bytes(whole)
     done = cloud.run(
         "model", "import", str(path), "--name", "net", "--input-shape", "1,3,8,8", status=6
     )

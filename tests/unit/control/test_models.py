@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import io
+import zipfile
 from hashlib import sha256
 from typing import Any
 
@@ -218,3 +220,53 @@ def test_a_model_is_free_again_when_its_stream_is_undeployed(plane: Plane) -> No
     plane.handler("reconcile")({"detail-type": "Scheduled Event"}, None)
 
     assert plane("DELETE", "/v1/models/1").status == 204
+
+
+def script(*, has_code: bool = True) -> bytes:
+    """The outline of a TorchScript file, or of a state_dict."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        names = [
+            "net/data.pkl",
+            *(["net/code/__torch__.py", "net/constants.pkl"] if has_code else []),
+        ]
+        for name in names:
+            archive.writestr(name, b"x")
+    return file.getvalue()
+
+
+TENSOR = {"name": "x", "dtype": "float32", "shape": [-1, 3]}
+
+
+def test_a_file_of_pytorch_is_described_by_its_importer(plane: Plane) -> None:
+    body = {"name": "net", "sha256": uploaded(plane, script()), "format": "torchscript"}
+    made = {"source": "TorchScript", "tool": "torch 2.13.0", "cases": 2}
+
+    answer = plane(
+        "POST", "/v1/models", body | {"inputs": [TENSOR], "outputs": [TENSOR], "conversion": made}
+    )
+
+    assert answer.status == 201
+    assert answer.body["format"] == "torchscript"
+    assert answer.body["inputs"] == [TENSOR]
+    assert answer.body["conversion"] == made | {"max_difference": None}
+
+
+@pytest.mark.parametrize(
+    ("content", "body", "sentence"),
+    [
+        (script(), {"format": "torchscript"}, "not said what the model takes"),
+        (script(), {}, "not an ONNX model"),
+        (script(), {"format": "pt2", "inputs": [TENSOR], "outputs": [TENSOR]}, "not a .pt2"),
+        (script(has_code=False), {"format": "torchscript"}, "not a TorchScript model"),
+        (b"junk", {"format": "pt2"}, "not a .pt2 model"),
+    ],
+)
+def test_a_file_that_is_not_what_its_importer_says_is_refused(
+    content: bytes, body: dict[str, Any], sentence: str, plane: Plane
+) -> None:
+    digest = uploaded(plane, content)
+    answer = plane("POST", "/v1/models", {"name": "net", "sha256": digest} | body)
+    assert answer.status == 422
+    assert sentence in answer.body["title"]
+    assert plane("GET", "/v1/models").body["items"] == []

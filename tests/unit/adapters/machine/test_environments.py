@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from hookline.adapters.machine.environments import environment_key, install
-from hookline.core.errors import DeadlineExceeded, InvalidBundle
+from hookline.adapters.machine.environments import environment_key, find_python, install
+from hookline.core.errors import DeadlineExceeded, InvalidBundle, Unavailable
 
 
 @pytest.fixture
@@ -192,3 +192,24 @@ def test_the_key_depends_on_pins_and_python_alone() -> None:
     assert environment_key(["a==1", "b==2"], "3.11") == environment_key(["b==2", "a==1"], "3.11")
     assert environment_key(["a==1"], "3.11") != environment_key(["a==2"], "3.11")
     assert environment_key(["a==1"], "3.11") != environment_key(["a==1"], "3.12")
+
+
+def test_our_own_python_is_found_without_asking(tmp_path: Path) -> None:
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    assert find_python(version, tmp_path, environ={}) == os.path.realpath(sys.executable)
+
+
+def test_a_python_that_is_nowhere_is_named(tmp_path: Path) -> None:
+    environ = {"UV_OFFLINE": "1", "PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+    with pytest.raises(Unavailable, match=r"There is no Python 3\.3 on this machine"):
+        find_python("3.3", tmp_path, environ=environ)
+
+
+def test_an_environment_for_another_interpreter_is_another(
+    wheels: Path, environ: dict[str, str], tmp_path: Path
+) -> None:
+    make_wheel(wheels, "leaf", "1.0")
+    ours = install(["leaf==1.0"], tmp_path / "cache", environ=environ)
+    other = install(["leaf==1.0"], tmp_path / "cache", environ=environ, python=sys.executable)
+    assert ours != other
+    assert imported(other, "leaf") == "1.0"

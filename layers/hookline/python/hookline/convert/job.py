@@ -7,6 +7,7 @@ module and the errors are all that a step may import of hookline. Plain dataclas
 from __future__ import annotations
 
 import json
+import traceback
 from dataclasses import asdict, dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -98,6 +99,7 @@ def work(job: Job) -> int:
     except MemoryError:
         return _fail(folder, InvalidModel("The model needs more memory than a conversion may use."))
     except Exception as error:  # noqa: BLE001 - the edge around converters nobody here wrote
+        traceback.print_exc()  # into the step's own log
         text = " ".join(str(error).split())[:_MAX_WHY]
         return _fail(
             folder,

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from hookline.adapters.machine.environments import install
+from hookline.adapters.machine.environments import find_python, install
 from hookline.adapters.machine.fetched import built_once
 from hookline.convert.isolation import Bench
 from hookline.convert.job import RESULT, SAMPLES, Job, Result, read_result
@@ -72,7 +72,7 @@ class Kitchen:
         late = DeadlineExceeded("Another process has been converting this model for an hour.")
         build = partial(self._build, source, route, input_shape, samples)
         deadline = time.monotonic() + WAIT_S
-        folder = built_once(self.cache_dir / "converted" / key, build, deadline=deadline, late=late)
+        folder = built_once(self._cache / "converted" / key, build, deadline=deadline, late=late)
         result = read_result(folder)
         path = folder / result.file if result.file else source.path.resolve()
         kept = source.kind if source.kind in _NATIVE else "onnx"
@@ -81,7 +81,13 @@ class Kitchen:
     def check(self, prepared: Prepared) -> Result:
         """Load and run the ONNX file of a model that was not converted. Raise InvalidModel."""
         with tempfile.TemporaryDirectory(prefix="hookline-check-") as work:
-            return self._check(prepared.path, Path(work))
+            return self._check(prepared.path, Path(work).resolve())
+
+    @property
+    def _cache(self) -> Path:
+        """Without links on the way: the sandbox shows real paths alone."""
+        self.cache_dir.mkdir(parents=True, exist_ok=True)
+        return self.cache_dir.resolve()
 
     def _build(
         self,
@@ -91,7 +97,8 @@ class Kitchen:
         samples: tuple[Path, ...],
         work: Path,
     ) -> Path:
-        site = self._site(route) if route.packages else None
+        python = find_python(route.python, self._cache) if route.python else ""
+        site = self._site(route, python) if route.packages else None
         folder = work / "step"
         folder.mkdir()
         job = Job(
@@ -103,7 +110,7 @@ class Kitchen:
             details={"kind": source.kind},
         )
         self.tell(f"Reading {source.path.name}: {route.title}.")
-        made = self.bench.run(job, source.shown, *samples, site=site)
+        made = self.bench.run(job, source.shown, *samples, site=site, python=python)
         return self._kept(work, folder, made)
 
     def _kept(self, work: Path, folder: Path, made: Result) -> Path:
@@ -125,11 +132,11 @@ class Kitchen:
         job = Job(module=_CHECK, source=str(path.resolve()), folder=str(folder), details=details)
         return self.bench.run(job, path, *([cases] if cases else []))
 
-    def _site(self, route: Route) -> Path:
+    def _site(self, route: Route, python: str) -> Path:
         began_s = time.monotonic()
         self.tell(f"Preparing the environment for {route.title}: {', '.join(route.packages)}.")
         try:
-            site = install(list(route.packages), self.cache_dir)
+            site = install(list(route.packages), self._cache, python=python)
         except InvalidBundle as error:
             raise Unavailable(
                 f"The environment for {route.title} could not be built.",

@@ -163,7 +163,7 @@ def backend_dirs(model_format: str, cache_dir: Path) -> tuple[Path, ...]:
     wanted = PACKAGES.get(model_format)
     if wanted is None or find_spec(wanted.module) is not None:
         return ()
-    return (install(list(wanted.requirements), cache_dir),)
+    return (install(list(wanted.requirements), cache_dir).resolve(),)
 
 
 def site_dirs(code_dir: Path, cache_dir: Path) -> tuple[Path, ...]:

@@ -19,7 +19,7 @@ from pathlib import Path
 import uv
 
 from hookline.adapters.machine.fetched import POLL_S, built_once, outside_settings
-from hookline.core.errors import DeadlineExceeded, InvalidBundle
+from hookline.core.errors import DeadlineExceeded, InvalidBundle, Unavailable
 
 BUILD_TIMEOUT_S = 900.0
 _SHOWN_LINES = 8
@@ -37,18 +37,52 @@ def install(
     *,
     environ: Mapping[str, str] = os.environ,
     timeout_s: float = BUILD_TIMEOUT_S,
+    python: str = "",
 ) -> Path:
     """The folder under `cache_dir` that holds `requirements`, for the front of sys.path.
 
     `requirements` are lines as `hookline.runtime.requirements.parse` gives them. Only wheels are
-    installed, so nothing of a package runs. Raise InvalidBundle, with the installer's last lines,
-    when it cannot be done, DeadlineExceeded when it takes longer than `timeout_s`.
+    installed, so nothing of a package runs. `python`: the interpreter, where it is not our own.
+    Raise InvalidBundle, with the installer's last lines, when it cannot be done, DeadlineExceeded
+    when it takes longer than `timeout_s`.
     """
-    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    version = python or f"{sys.version_info.major}.{sys.version_info.minor}"
     key = environment_key(requirements, version)
     deadline = time.monotonic() + timeout_s
-    build = partial(_build, requirements, cache_dir, environ, deadline)
+    build = partial(_build, requirements, cache_dir, environ, deadline, python or sys.executable)
     return built_once(cache_dir / key, build, deadline=deadline, late=_late())
+
+
+def find_python(
+    version: str,
+    cache_dir: Path,
+    *,
+    environ: Mapping[str, str] = os.environ,
+    timeout_s: float = BUILD_TIMEOUT_S,
+) -> str:
+    """An interpreter of `version`, as "3.11": our own, the machine's, or one that uv fetches.
+
+    Raise Unavailable when there is none.
+    """
+    if version == f"{sys.version_info.major}.{sys.version_info.minor}":
+        return os.path.realpath(sys.executable)
+    folder = cache_dir / "pythons"
+    find = [uv.find_uv_bin(), "python", "find", "--resolve-links", version]
+    fetch = [uv.find_uv_bin(), "python", "install", "--no-bin", version]
+    settings = _settings(environ) | {"UV_PYTHON_INSTALL_DIR": str(folder)}
+    for command in (find, fetch, find):
+        try:
+            done = subprocess.run(  # noqa: S603 - a list without a shell, all of it ours
+                command, env=settings, cwd="/", capture_output=True, timeout=timeout_s, check=False
+            )
+        except subprocess.TimeoutExpired:
+            break
+        if command is find and done.returncode == 0:
+            return done.stdout.decode().strip()
+    raise Unavailable(
+        f"There is no Python {version} on this machine, and it could not be fetched.",
+        hint=f"Install Python {version}, or look at the network and the settings of uv.",
+    )
 
 
 def _build(
@@ -56,18 +90,19 @@ def _build(
     cache_dir: Path,
     environ: Mapping[str, str],
     deadline: float,
+    python: str,
     work: Path,
 ) -> Path:
     wanted, site = work / "requirements.txt", work / "site"
     wanted.write_text("".join(f"{line}\n" for line in requirements), encoding="utf-8")
-    _run(_command(wanted, site, cache_dir / "uv"), environ, deadline)
+    _run(_command(wanted, site, cache_dir / "uv", python), environ, deadline)
     site.mkdir(exist_ok=True)  # every marker may have said no
     return site
 
 
-def _command(wanted: Path, site: Path, cache: Path) -> list[str]:
+def _command(wanted: Path, site: Path, cache: Path, python: str) -> list[str]:
     command = [uv.find_uv_bin(), "pip", "install", "--quiet", "--no-progress", "--system-certs"]
-    command += ["--python", sys.executable, "--cache-dir", str(cache), "--target", str(site)]
+    command += ["--python", python, "--cache-dir", str(cache), "--target", str(site)]
     # copies: a package that a hook alters must not alter the next environment's
     command += ["--only-binary", ":all:", "--link-mode", "copy", "--compile-bytecode"]
     if "--hash=" in wanted.read_text(encoding="utf-8"):
