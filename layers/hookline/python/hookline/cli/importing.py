@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from hookline.cli import exits
 from hookline.cli.modelfiles import ModelFiles, find_labels
 from hookline.convert.isolation import Bench
-from hookline.convert.job import Tensor
-from hookline.convert.pipeline import Kitchen, Prepared
+from hookline.convert.job import Result, Tensor
+from hookline.convert.pipeline import Kitchen
 from hookline.convert.sources import find_source
 from hookline.core.config import Config
 
@@ -33,14 +34,17 @@ def ready_model(
     prepared = kitchen.prepare(source, tuple(given.get("input_shape") or ()), tuple(samples))
     result = prepared.result
     if is_checked and prepared.format == "onnx" and not prepared.is_converted:
-        kitchen.check(prepared)
+        seen = kitchen.check(prepared)
+        if seen.tool:  # `hookline model export` noted in the file what it was
+            prepared = replace(prepared, title=seen.tool)
+            result = replace(seen, tool="hookline model export")
     return ModelFiles(
         path=prepared.path,
         labels=labels or result.labels,
         format=prepared.format,
         inputs=result.inputs if prepared.format != "onnx" else (),
         outputs=result.outputs if prepared.format != "onnx" else (),
-        conversion=_conversion(prepared),
+        conversion=_conversion(prepared.title, result),
     )
 
 
@@ -76,12 +80,11 @@ def _bench(config: Config) -> Bench:
     return Bench(sandbox=config.sandbox, hidden=tuple(hidden))
 
 
-def _conversion(prepared: Prepared) -> dict[str, Any] | None:
-    if not prepared.title:
+def _conversion(title: str, result: Result) -> dict[str, Any] | None:
+    if not title:
         return None
-    result = prepared.result
     return {
-        "source": prepared.title,
+        "source": title,
         "tool": result.tool,
         "max_difference": result.max_difference,
         "cases": result.cases,

@@ -89,6 +89,47 @@ def import_(
     shell.show(model, ("id", "name", "format", "status"))
 
 
+@model_command.command(
+    "export",
+    examples=(
+        "hookline model export pipeline.joblib --output pipeline.onnx",
+        "hookline model export train:pipeline --output p.onnx --sample rows.csv",
+    ),
+)
+@click.argument("file_or_name")
+@click.option(
+    "--output",
+    "output",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The ONNX file to write.",
+)
+@click.option(
+    "--sample",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Rows of input: an .npy, or a .csv with a header for columns that differ.",
+)
+def export(file_or_name: str, output: Path, sample: Path | None) -> None:
+    """Write an estimator of scikit-learn, XGBoost or LightGBM as ONNX.
+
+    Type it where the model was trained, with hookline and skl2onnx installed beside it:
+    FILE_OR_NAME is a pickle, a joblib file, a booster's own file, or module:name. A pickle runs
+    code as it is opened, here and with your rights, so open only your own.
+    """
+    from hookline.client.files import replaced  # noqa: PLC0415 - help needs none
+    from hookline.convert.estimators import export as exported  # noqa: PLC0415 - as above
+
+    found = exported(file_or_name, sample)
+    with replaced(output) as file:
+        file.write(found.content)
+    exits.say(
+        f"Wrote {output} from {found.source}: the largest difference from the original is "
+        f"{found.max_difference:.3g}, over {found.cases} rows."
+    )
+
+
 @model_command.command("list", examples=("hookline model list", "hookline model list -o json"))
 @with_output
 @pass_shell

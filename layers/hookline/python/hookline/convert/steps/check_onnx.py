@@ -25,6 +25,15 @@ def run(job: Job) -> Result:
     if job.details.get("cases"):
         difference, count = _compared(backend, Path(job.details["cases"]))
         return Result(inputs=inputs, outputs=outputs, max_difference=difference, cases=count)
+    noted = backend.metadata
+    if "hookline_source" in noted:  # written by `hookline model export`, which compared as well
+        return Result(
+            inputs=inputs,
+            outputs=outputs,
+            tool=noted["hookline_source"],
+            max_difference=float(noted["hookline_max_difference"]),
+            cases=int(noted["hookline_cases"]),
+        )
     return Result(inputs=inputs, outputs=outputs, cases=_tried(backend, inputs))
 
 
