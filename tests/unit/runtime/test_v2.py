@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import struct
+import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,8 @@ import pytest
 from PIL import Image
 
 from hookline.core.secrets import digest
+from hookline.runtime.items import Item, Outcomes
+from hookline.runtime.pipeline import Pipeline
 from tests import onnx_models
 from tests.unit.runtime.bodies import encoded
 from tests.unit.runtime.speaking import asked, told
@@ -354,6 +358,27 @@ def test_a_timeout_in_microseconds_is_kept(tmp_path: Path) -> None:
     model = onnx_models.identity(tmp_path / "m.onnx")
     body = {"inputs": [tensor("x", [[1.0, 2, 3]])], "parameters": {"timeout": 1}}
     answer = asked(model, "POST", INFER, json=body)
+    assert (answer.status_code, answer.json()["code"]) == (504, "deadline_exceeded")
+
+
+def test_a_timeout_also_ends_what_runs_already(
+    linear: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, run = threading.Event(), Pipeline.run
+
+    def held(self: Pipeline, items: Sequence[Item]) -> Outcomes:
+        assert gate.wait(30)
+        return run(self, items)
+
+    async def ask(client: httpx2.AsyncClient) -> httpx2.Response:
+        body = {"inputs": [tensor("x", [[0.0] * 4])], "parameters": {"timeout": 50_000}}
+        try:
+            return await client.post(INFER, json=body, timeout=20)
+        finally:
+            gate.set()
+
+    monkeypatch.setattr(Pipeline, "run", held)
+    answer = told(linear, ask)
     assert (answer.status_code, answer.json()["code"]) == (504, "deadline_exceeded")
 
 
