@@ -1,9 +1,11 @@
 """Every bench, one after the other: `make bench`."""
 
-from bench import batch_memory, decoding, import_times, predict, startup
+from bench import batch_memory, batches, decoding, import_times, planner, predict, startup
 
 decoding.main()
 predict.main([])
 startup.main()
 import_times.main()
 batch_memory.main()
+planner.main([])
+batches.main([])

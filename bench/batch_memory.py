@@ -1,6 +1,6 @@
-"""A batch must stream: the memory of `hookline up` and its workers at 1,000 and 10,000 files.
+"""A batch must stream: the memory of `hookline up` and its workers at 10,000 and 200,000 files.
 
-    python -m bench.batch_memory [--files 1000 10000]
+    python -m bench.batch_memory [--files 10000 200000]
 
 Each size runs in a fresh cloud on a linked folder of small PNGs; memory is sampled while it runs,
 and the CSV must hold one row per file.
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import shutil
 import tempfile
 import threading
 import time
@@ -52,12 +53,12 @@ class Sampler(threading.Thread):
 
 
 def make_files(folder: Path, count: int) -> Path:
-    """`count` different PNGs: the held-out digits, each copy with its number in a text chunk."""
-    images = [path.read_bytes() for path in sorted((DIGITS / "images").iterdir())]
+    """`count` PNGs: the held-out digits, each under many names, so that a million take no room."""
+    shutil.copytree(DIGITS / "images", folder.with_name("images"))
+    images = sorted(folder.with_name("images").iterdir())
     folder.mkdir()
     for index in range(count):
-        body = images[index % len(images)]
-        (folder / f"{index:06}.png").write_bytes(body + f"{index}".encode())
+        (folder / f"{index:07}.png").hardlink_to(images[index % len(images)])
     return folder
 
 
@@ -98,7 +99,7 @@ def run(count: int) -> Run:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--files", type=int, nargs="+", default=[1000, 10000])
+    parser.add_argument("--files", type=int, nargs="+", default=[10_000, 200_000])
     parser.add_argument("--out", type=Path, default=machine.RESULTS / "batch_memory.md")
     options = parser.parse_args()
     runs = [run(count) for count in options.files]

@@ -81,12 +81,12 @@ def row(one: Plan) -> str:
     )
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--files", type=int, nargs="+", default=[200_000, 2_000_000])
     parser.add_argument("--one", type=int, help="measure this size here, and print it as JSON")
     parser.add_argument("--out", type=Path, default=machine.RESULTS / "planner.md")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     if options.one:
         with tempfile.TemporaryDirectory() as folder:
             one = plan(options.one, Path(folder) / "home")
