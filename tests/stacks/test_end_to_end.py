@@ -31,10 +31,12 @@ LEFT_OUT = {
 }
 # What outlives what it was about: the history, and who may ask for it.
 KEPT_RECORDS = {
+    "burst": 1,
     "counter": 5,
     "credential": 1,
     "credential-link": 1,
     "drop": 1,
+    "handful": 1,
     "job": 3,
     "shard": 5,
     "stream": 1,

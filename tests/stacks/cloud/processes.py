@@ -243,6 +243,7 @@ async def _predicted(application: Application, token: str, body: bytes) -> tuple
         sent.append(dict(message))
 
     headers = [(b"authorization", f"Bearer {token}".encode()), (b"content-type", b"image/png")]
-    scope = {"type": "http", "method": "POST", "path": "/predict", "headers": headers}
+    place = {"path": "/predict", "raw_path": b"/predict", "query_string": b""}
+    scope = {"type": "http", "method": "POST", "headers": headers, **place}
     await application(scope, receive, send)
     return sent[0]["status"], b"".join(message.get("body", b"") for message in sent)

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from hookline.batch.manifest import FIRST_SHARD_FILES, MAX_SHARD_FILES, SHARDS_PER_SIZE
 from tests.stacks.cloud.counting import KINDS, Counts, table
 from tests.stacks.cloud.least import Right, rights
 from tests.stacks.cloud.played import TENANT, TENANTS, Played, play
@@ -84,7 +85,8 @@ def _calls_lines(counted: Mapping[str, Counts]) -> Iterator[str]:
     yield (
         "How many requests hookline makes, counted while the tests run the deployed functions and "
         "processes. Requests per batch, shard and file come from batches of three sizes; a fourth "
-        "is foretold by them exactly. Shards have 16 files at first and 256 from the 17th on."
+        f"is foretold by them exactly. Shards have {FIRST_SHARD_FILES} files at first, twice as "
+        f"many after every {SHARDS_PER_SIZE}, and {MAX_SHARD_FILES:,} at most."
     )
     yield ""
     yield AGAIN

@@ -201,7 +201,7 @@ FUNCTIONS: tuple[Function, ...] = (
             "GET /v1/batches/{job_id}/results",
         ),
         grants=_grants(
-            "catalog own: get query put",
+            "catalog own: get put",
             "catalog jobs: get query put",
             "catalog platform: get put delete",
             "blobs uploads: read",
