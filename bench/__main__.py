@@ -1,8 +1,18 @@
 """Every bench, one after the other: `make bench`."""
 
-from bench import batch_memory, batches, decoding, import_times, planner, predict, startup
+from bench import (
+    batch_memory,
+    batches,
+    decoding,
+    engine,
+    import_times,
+    planner,
+    predict,
+    startup,
+)
 
 decoding.main()
+engine.main()
 predict.main([])
 startup.main()
 import_times.main()

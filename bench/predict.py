@@ -26,7 +26,7 @@ from pathlib import Path
 
 import onnxruntime
 
-from bench import machine
+from bench import machine, plot
 from bench.load import Load, drive, post
 from bench.servers import Server, free_port, serve, started, wait_until_listening
 from bench.workloads import Workload, all_of_them
@@ -148,6 +148,16 @@ def run(workload: Workload, options: argparse.Namespace) -> list[str]:
                     cells.setdefault((name, connections), []).append(cell)
                     print(f"{short} {name} {connections}: {cell.load.per_s:,.0f}", file=sys.stderr)
         memory = {name: machine.cost(server.pid).pss_bytes for name, server in servers.items()}
+    picture = options.out.with_name(f"{options.out.stem}_{short}.svg")
+    medians = {
+        name: [
+            statistics.median(cell.load.per_s for cell in cells[name, connections])
+            for connections in options.connections
+        ]
+        for name in servers
+    }
+    groups = [f"{connections} connections" for connections in options.connections]
+    picture.write_text(plot.bars(f"{workload.name}: requests/s", groups, medians), encoding="utf-8")
     busiest = max(options.connections)
     of_bare = [
         cell.load.per_s / per_s
@@ -169,6 +179,8 @@ def run(workload: Workload, options: argparse.Namespace) -> list[str]:
             for connections in options.connections
             for name in servers
         ),
+        "",
+        f"![requests/s]({picture.name})",
         "",
     ]
 
