@@ -11,7 +11,7 @@ import pytest
 
 from hookline.adapters.machine.environments import install
 from tests.e2e.cloud import CLASSIFY, Cloud
-from tests.e2e.formats import journey, kept_cache, made
+from tests.e2e.formats import LONG_S, journey, kept_cache, made
 
 pytestmark = [pytest.mark.formats, pytest.mark.timeout(3600)]
 
@@ -96,6 +96,7 @@ def exported(cloud: Cloud, models: Path, name: str, *flags: str) -> Path:
         str(target),
         *flags,
         environment={"PYTHONPATH": str(site)},
+        timeout_s=LONG_S,
     )
     assert "the largest difference from the original is" in done.stderr
     return target
