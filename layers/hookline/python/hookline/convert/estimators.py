@@ -24,6 +24,7 @@ from hookline.core.errors import InvalidInput, InvalidModel, NotFound
 from hookline.core.formats import kind_of
 
 _OPSETS = {"": 17, "ai.onnx.ml": 3}
+_BOOSTERS_OPSET = 15  # the highest that onnxmltools knows
 _ROWS, _SEED = 100, 2016
 _MISSING = "Install it beside the model: pip install {}."
 
@@ -189,7 +190,7 @@ def _as_onnx(model: Any, declared: list[tuple[str, Any]]) -> Any:
         own = importlib.import_module("onnxmltools.convert.common.data_types")
         declared = [(name, own.FloatTensorType(kind.shape)) for name, kind in declared]
         convert = getattr(tools, f"convert_{type(model).__module__.partition('.')[0]}")
-        return convert(model, initial_types=declared, target_opset=_OPSETS[""])
+        return convert(model, initial_types=declared, target_opset=_BOOSTERS_OPSET)
     skl2onnx = _package("skl2onnx")
     _know_boosters(skl2onnx)
     is_classifier = hasattr(model, "predict_proba")
