@@ -142,7 +142,7 @@ class Model(NumberedRecord):
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     labels: tuple[str, ...] = ()
-    preparation: Preparation = Preparation()
+    preparation: Preparation = Field(default_factory=Preparation)
     conversion: Conversion | None = None
     status: ModelStatus = "Ready"
     created_at: float
@@ -410,7 +410,7 @@ class Trigger(NumberedRecord):
     volume_id: int
     model_id: int
     serving: Serving
-    gathering: Gathering = Gathering()
+    gathering: Gathering = Field(default_factory=Gathering)
     notify: str = ""
     burst: int = 1
     is_on: bool = True

@@ -91,12 +91,16 @@ def _run_in_background(config: Config) -> int:
     config.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     log = config.home / "host.log"
     news, teller = os.pipe()
+    interrupts = {signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, interrupts)  # until the child's number is known
     pid = os.fork()
     if pid == 0:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, interrupts)
         os.close(news)
         os._exit(_be_the_daemon(config, log, teller))
     os.close(teller)
     try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, interrupts)
         endpoint = _first_news(news, pid, log)
     except KeyboardInterrupt:
         os.kill(pid, signal.SIGTERM)  # nobody would know of it
