@@ -156,6 +156,54 @@ def embedding(path: Path) -> Path:
     )
 
 
+def attended(path: Path) -> Path:
+    """mean = that of the tokens where mask is 1, per_token = token * mask.
+
+    tokens, mask: float [N, T]; mean: float [N, 1]; per_token: float [N, T_out].
+    """
+    return save(
+        path,
+        [
+            helper.make_node("Mul", ["tokens", "mask"], ["per_token"]),
+            helper.make_node("ReduceSum", ["per_token", "axes"], ["sum"]),
+            helper.make_node("ReduceSum", ["mask", "axes"], ["count"]),
+            helper.make_node("Div", ["sum", "count"], ["mean"]),
+        ],
+        {"tokens": (FLOAT, ("N", "T")), "mask": (FLOAT, ("N", "T"))},
+        {"mean": (FLOAT, ("N", 1)), "per_token": (FLOAT, ("N", "T_out"))},
+        {"axes": np.array([1])},
+    )
+
+
+def sums(path: Path) -> Path:
+    """sum = the sum of one example's values, padding and all; pairs = value + value of each pair.
+
+    x: float [N, T]; sum: float [N, 1]; pairs: float [N, T, T].
+    """
+    return save(
+        path,
+        [
+            helper.make_node("ReduceSum", ["x", "axes"], ["sum"]),
+            helper.make_node("Unsqueeze", ["x", "axes"], ["row"]),
+            helper.make_node("Unsqueeze", ["x", "last"], ["column"]),
+            helper.make_node("Add", ["row", "column"], ["pairs"]),
+        ],
+        {"x": (FLOAT, ("N", "T"))},
+        {"sum": (FLOAT, ("N", 1)), "pairs": (FLOAT, ("N", "T", "T"))},
+        {"axes": np.array([1]), "last": np.array([2])},
+    )
+
+
+def doubled(path: Path) -> Path:
+    """y = x twice, one after the other: an axis that grows with x's in its own way."""
+    return save(
+        path,
+        [helper.make_node("Concat", ["x", "x"], ["y"], axis=1)],
+        {"x": (FLOAT, ("N", "T"))},
+        {"y": (FLOAT, ("N", "D"))},
+    )
+
+
 def text(path: Path) -> Path:
     """echo = the words as they came; words: string [N, 1]."""
     return save(

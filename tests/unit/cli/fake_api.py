@@ -302,6 +302,7 @@ def serving_of(body: Json) -> Json:
         "formatter": body.get("formatter", "raw"),
         "formatter_args": body.get("formatter_args", {}),
         "decoder": body.get("decoder", "pillow"),
+        "padding": body.get("padding"),
         "device": body.get("device", "cpu"),
         "gpus": body.get("gpus", 0),
         "created_at": NOW,

@@ -155,6 +155,38 @@ def test_deploy_uploads_the_hooks_it_is_given(tmp_path: Path, api: FakeApi, hook
     assert hooks.read_bytes() in api.blobs.values()
 
 
+def test_deploy_and_update_tell_how_inputs_are_padded(api: FakeApi, hookline: Call) -> None:
+    api.models[2] = MODEL
+    axis = ("--pad-axis", "T", "--pad", "tokens=1", "--pad", "a=b=0.5")
+    assert hookline("model", "deploy", "2", "--buckets", "16,32", *axis).exit_code == 0
+
+    values = {"tokens": 1.0, "a=b": 0.5}
+    assert api.streams[1]["padding"] == {"buckets": [16, 32], "axis": "T", "values": values}
+    assert hookline("model", "deploy", "2", "--buckets", "none").exit_code == 0
+    assert api.streams[2]["padding"] is None
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--buckets", "32,16"), "ascending"),
+        (("--buckets", "0,16"), "ascending"),
+        (("--buckets", "a"), "ascending"),
+        (("--buckets", "16", "--pad", "tokens"), "tokens=1"),
+        (("--buckets", "16", "--pad", "=1"), "tokens=1"),
+        (("--pad", "tokens=1"), "need --buckets"),
+        (("--pad-axis", "T"), "need --buckets"),
+    ],
+)
+def test_padding_that_makes_no_sense_is_refused(
+    hookline: Call, options: tuple[str, ...], words: str
+) -> None:
+    result = hookline("model", "deploy", "2", *options)
+
+    assert result.exit_code == 2
+    assert words in result.stderr
+
+
 def test_deploy_packs_a_folder_of_hooks(tmp_path: Path, api: FakeApi, hookline: Call) -> None:
     api.models[2] = MODEL
     (tmp_path / "data").mkdir()

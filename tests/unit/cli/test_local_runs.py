@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import os
 import signal
 import subprocess
@@ -279,6 +280,18 @@ def test_serve_takes_no_goal_that_it_cannot_read(bench: Path, goal: str) -> None
 
     assert done.returncode == 2
     assert "p99=50ms" in done.stderr
+
+
+def test_run_pads_as_it_is_told(bench: Path) -> None:
+    onnx_models.sums(bench / "sums.onnx")
+    (bench / "short.json").write_text("[1, 2]")
+    plain, padded = (
+        json.loads(call(bench, f"run sums.onnx short.json {flags}").stdout)["outputs"]
+        for flags in ("", "--buckets 4,8 --pad x=10")
+    )
+
+    assert (plain["sum"], padded["sum"]) == ([3.0], [23.0])
+    assert plain["pairs"] == padded["pairs"]
 
 
 def test_the_decoder_decides_what_a_large_photograph_becomes(bench: Path) -> None:

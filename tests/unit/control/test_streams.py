@@ -48,6 +48,7 @@ def test_a_deployment_answers_at_once_with_a_token(plane: Plane) -> None:
         "formatter": "raw",
         "formatter_args": {},
         "decoder": "pillow",
+        "padding": None,
         "device": "cpu",
         "gpus": 0,
         "replicas": 2,
@@ -205,6 +206,11 @@ def test_half_a_bundle_is_refused(plane: Plane, bundle: dict[str, Any]) -> None:
         ({"target_in_flight": 0}, "target_in_flight"),
         ({"replicas": 33}, "replicas"),
         ({"decoder": "opencv"}, "decoder"),
+        ({"padding": {"buckets": []}}, "padding.buckets"),
+        ({"padding": {"buckets": [16, 8]}}, "buckets ascend"),
+        ({"padding": {"buckets": [0]}}, "padding.buckets.0"),
+        ({"padding": {"buckets": [8], "value": 1}}, "padding.value"),
+        ({"padding": {"buckets": [8]}}, "no input of variable size"),
         ({"gpus": 9}, "gpus"),
         ({"gpus": -1}, "gpus"),
         ({"device": "cpu", "gpus": 1}, "GPUs"),
@@ -236,6 +242,18 @@ def test_labels_can_be_answered_by_a_model_that_has_them(plane: Plane) -> None:
     )
 
     assert stream["formatter_args"] == {"label": True, "num_preds": 3}
+
+
+def test_the_padding_is_recorded_with_the_stream(plane: Plane) -> None:
+    model = imported(plane, onnx_bytes((None, None), (None, None)))
+    padding = {"buckets": [16, 32], "axis": "T", "values": {"x": 1.0}}
+    stream = deployed(plane, model_id=model["id"], padding=padding)
+
+    assert stream["padding"] == padding
+    assert plane.shown(f"/v1/streams/{stream['id']}")["padding"] == padding
+    wrong = {"buckets": [16], "values": {"y": 1.0}}
+    answer = plane("POST", "/v1/streams", {"model_id": model["id"], "padding": wrong})
+    assert (answer.status, "'y'" in answer.body["title"]) == (422, True)
 
 
 def test_the_decoder_is_recorded_with_the_stream(plane: Plane) -> None:

@@ -41,6 +41,7 @@ def test_a_trigger_says_how_it_predicts(plane: Plane) -> None:
         "formatter": "classification",
         "formatter_args": {"num_preds": 2},
         "decoder": "pillow",
+        "padding": None,
         "device": "cpu",
         "gpus": 0,
         "created_at": "2023-11-14T22:13:20Z",

@@ -158,6 +158,17 @@ def test_the_decoder_stays_until_it_is_changed_or_taken_back(
     assert update(plane, {"decoder": None}).body["decoder"] == "pillow"
 
 
+def test_the_padding_stays_until_it_is_changed_or_taken_back(
+    plane: Plane, fleet: FakeFleet
+) -> None:
+    imported(plane, onnx_bytes((None, None), (None, None)))
+    padding = {"buckets": [16], "axis": "", "values": {"x": 1.0}}
+    running(plane, fleet, model_id=1, padding=padding)
+    assert update(plane, {"gpus": 1}).body["padding"] == padding
+    assert update(plane, {"padding": {"buckets": [8]}}).body["padding"]["buckets"] == [8]
+    assert update(plane, {"padding": None}).body["padding"] is None
+
+
 def test_a_change_of_nothing_changes_nothing(plane: Plane, fleet: FakeFleet) -> None:
     running(plane, fleet)
 

@@ -14,7 +14,15 @@ from hookline.adapters.machine.repositories import checkout
 from hookline.adapters.machine.spawn import spawn_engine
 from hookline.core.errors import HooklineError, InvalidBundle
 from hookline.core.ports import Ports
-from hookline.core.records import Bundle, CustomCode, Model, Serving, TensorSpec, upload_key
+from hookline.core.records import (
+    Bundle,
+    CustomCode,
+    Model,
+    Padding,
+    Serving,
+    TensorSpec,
+    upload_key,
+)
 from hookline.runtime import spec as runtime_spec
 from hookline.runtime.engine import EngineClient
 from hookline.runtime.items import Answer, Item, Outcome
@@ -205,6 +213,17 @@ def test_a_record_without_custom_code_is_still_read() -> None:
     del stored["custom_code"]
 
     assert Serving.model_validate(stored) == Serving()
+
+
+def test_the_padding_of_the_serving_reaches_the_pipeline(
+    ports: Ports, model: Model, home: Path
+) -> None:
+    serving = Serving(padding=Padding(buckets=(16, 32), axis="T", values={"x": 1}))
+    spec = pipeline_spec(ports, model, serving, home / "run", home / "cache")
+
+    assert spec.padding
+    assert (spec.padding.buckets, spec.padding.axis) == ((16, 32), "T")
+    assert spec.padding.values == {"x": 1}
 
 
 def test_the_decoder_of_the_serving_reaches_the_pipeline(

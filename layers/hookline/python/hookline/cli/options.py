@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from hookline.cli import padding
 from hookline.cli.shell import output_option
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ def gathering(values: dict[str, Any]) -> Gathering:
 
 
 def with_formatter(function: F) -> F:
-    """Add --formatter, --formatter-args and --decoder."""
+    """Add --formatter, --formatter-args, --decoder and those of padding."""
     for option in reversed(_FORMATTER):
         function = option(function)
     return function
@@ -141,7 +142,12 @@ def with_formatter(function: F) -> F:
 
 def serving(values: dict[str, Any]) -> Serving:
     """What the shared options say, without those that were not given."""
-    given = {name: value for name, value in values.items() if value is not None}
+    given = {
+        name: value
+        for name, value in values.items()
+        if value is not None and name not in padding.NAMES
+    }
+    given |= padding.padding(values)
     if "extra_files" in given:
         given["bundle"] = _bundle(given.pop("extra_files"))
     if "custom_code_commit" in given and "custom_code_url" not in given:
@@ -282,6 +288,7 @@ _FORMATTER = (
         type=click.Choice(("pillow", "simplejpeg", "exact")),
         help="What reads JPEGs; exact is pillow that never decodes them at a smaller scale.",
     ),
+    *padding.OPTIONS,
 )
 _SERVING = (
     click.option(

@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 import msgspec
 
 from hookline.cli import exits
+from hookline.cli.padding import padding
 from hookline.cli.preparing import preparation
 from hookline.core.archives import HOOK_FILE
 from hookline.core.config import Config
@@ -23,6 +24,7 @@ from hookline.runtime.artifacts import extract_bundle
 from hookline.runtime.lifecycle import kill_me_with_parent
 from hookline.runtime.spec import (
     LaunchSpec,
+    Padding,
     PipelineSpec,
     Preparation,
     SandboxSpec,
@@ -75,6 +77,7 @@ def launch_spec(
             formatter=wishes.given.get("formatter") or "raw",
             formatter_args=wishes.given.get("formatter_args") or {},
             decoder=wishes.given.get("decoder") or "pillow",
+            padding=msgspec.convert(padding(wishes.given).get("padding"), Padding | None),
             trace_hooks=config.trace_hooks,
         )
         sandbox = SandboxSpec(

@@ -7,12 +7,21 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 
+class Padding(TypedDict, total=False):
+    """Ascending sizes, the `axis` (name or number as text) and what fills up inputs, by name."""
+
+    buckets: Sequence[int]
+    axis: str
+    values: Mapping[str, float]
+
+
 class Serving(TypedDict, total=False):
     """How a model is to answer: the same options for a stream, a job and a trigger.
 
     `bundle` is the path of an inference.py, a zip or a folder with one, or the id of a volume.
     `custom_code_url` is the https URL of a git repository, `custom_code_commit` a commit, branch
     or tag of it. `decoder` is what reads JPEGs: pillow, simplejpeg or exact.
+    `padding` pads inputs of different lengths to a few sizes, so that they share batches.
     """
 
     bundle: Path | str | int
@@ -21,6 +30,7 @@ class Serving(TypedDict, total=False):
     formatter: str
     formatter_args: Mapping[str, Any]
     decoder: str
+    padding: Padding | None
     device: str
     gpus: int
 

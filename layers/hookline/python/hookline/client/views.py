@@ -62,6 +62,14 @@ class CustomCode(View, frozen=True, kw_only=True):
     commit: str = ""
 
 
+class Padding(View, frozen=True, kw_only=True):
+    """Sizes to which an axis of the inputs is padded, and what fills them up; 0 unless given."""
+
+    buckets: tuple[int, ...]
+    axis: str = ""
+    values: dict[str, float] = {}
+
+
 class Deployed(View, frozen=True, kw_only=True):
     """A stream at its birth: the only time that its token is shown."""
 
@@ -82,6 +90,7 @@ class Stream(View, frozen=True, kw_only=True):
     formatter: str = "raw"
     formatter_args: dict[str, Any] = {}
     decoder: str = "pillow"
+    padding: Padding | None = None
     device: str = "cpu"
     gpus: int = 0
     replicas: int = 1
@@ -212,6 +221,7 @@ class Trigger(View, frozen=True, kw_only=True):
     formatter: str = "raw"
     formatter_args: dict[str, Any] = {}
     decoder: str = "pillow"
+    padding: Padding | None = None
     device: str = "cpu"
     gpus: int = 0
     created_at: str = ""
@@ -273,6 +283,7 @@ class Job(View, frozen=True, kw_only=True):
     formatter: str = "raw"
     formatter_args: dict[str, Any] = {}
     decoder: str = "pillow"
+    padding: Padding | None = None
     device: str = "cpu"
     gpus: int = 0
     created_at: str = ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from hookline.control.caller import Call
@@ -9,11 +10,21 @@ from hookline.control.volume_files import source
 from hookline.core.archives import HOOK_FILE, members
 from hookline.core.errors import InvalidBundle, InvalidInput, NotFound
 from hookline.core.formatting import check_args
-from hookline.core.records import Bundle, CustomCode, Model, Serving, Volume, upload_key
+from hookline.core.records import (
+    Bundle,
+    CustomCode,
+    Model,
+    Padding,
+    Serving,
+    TensorSpec,
+    Volume,
+    upload_key,
+)
 from hookline.core.repositories import check_custom_code
 from hookline.core.requests import (
     BundleFields,
     CustomCodeFields,
+    PaddingFields,
     ServingFields,
     StreamChanges,
 )
@@ -25,6 +36,7 @@ def checked(call: Call, model: Model, fields: ServingFields) -> Serving:
     check_args(
         fields.formatter, fields.formatter_args, has_labels=bool(model.labels), outputs=outputs
     )
+    check_padding(fields.padding, model.inputs)
     device, gpus = _device(fields)
     return Serving(
         bundle=_bundle(call, fields.bundle) if fields.bundle else None,
@@ -32,6 +44,7 @@ def checked(call: Call, model: Model, fields: ServingFields) -> Serving:
         formatter=fields.formatter,
         formatter_args=fields.formatter_args,
         decoder=fields.decoder,
+        padding=Padding(**dict(fields.padding)) if fields.padding else None,
         device=device,
         gpus=gpus,
     )
@@ -47,6 +60,8 @@ def changed(old: Serving, changes: StreamChanges | ServingFields) -> ServingFiel
         kept["bundle"] = old.bundle.model_dump(include=names)
     if old.custom_code:
         kept["custom_code"] = old.custom_code.model_dump()
+    if old.padding:
+        kept["padding"] = old.padding.model_dump()
     if "formatter" in given and given["formatter"] != old.formatter:
         kept["formatter_args"] = {}
     if "gpus" in given or "device" in given:
@@ -69,6 +84,22 @@ def _device(fields: ServingFields) -> tuple[Literal["cpu", "gpu"], int]:
     if fields.device == "gpu" or fields.gpus:
         return "gpu", fields.gpus or 1
     return "cpu", 0
+
+
+def check_padding(padding: PaddingFields | None, inputs: Sequence[TensorSpec]) -> None:
+    """Raise InvalidInput for inputs that cannot be padded, as far as shapes tell."""
+    if padding is None:
+        return
+    variable = [one.name for one in inputs if -1 in one.shape[1:]]
+    unknown = sorted(padding.values.keys() - set(variable))
+    if not variable or unknown:
+        raise InvalidInput(
+            f"The model has no input {unknown[0][:100]!r} of variable size."
+            if variable
+            else "The model has no input of variable size, so nothing can be padded.",
+            why=f"Inputs of variable size are: {', '.join(variable) or 'none'}.",
+            hint="Give a value for one of them." if variable else "Leave out `padding`.",
+        )
 
 
 def _bundle(call: Call, fields: BundleFields) -> Bundle:

@@ -167,6 +167,18 @@ class CustomCode(Value):
     commit: str = ""
 
 
+class Padding(Value):
+    """Sizes, ascending, to which a variable axis of inputs is padded, so that they share batches.
+
+    `axis` is its name in the model's file, or its number with the batch axis; "" is the only one.
+    `values` fill up inputs, by name; 0 unless given.
+    """
+
+    buckets: tuple[int, ...]
+    axis: str = ""
+    values: dict[str, float] = Field(default_factory=dict)
+
+
 class Serving(Value):
     """How a model is to answer, the same for a stream, a job and a trigger."""
 
@@ -175,6 +187,7 @@ class Serving(Value):
     formatter: FormatterName = "raw"
     formatter_args: dict[str, Any] = Field(default_factory=dict)
     decoder: DecoderName = "pillow"
+    padding: Padding | None = None
     device: Literal["cpu", "gpu"] = "cpu"
     gpus: int = 0
 

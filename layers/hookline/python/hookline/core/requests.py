@@ -21,6 +21,8 @@ MAX_UPLOAD_BYTES = 5 * 1024**3  # S3's single PUT
 MAX_UPLOADS = 1000
 MAX_GPUS = 8
 MAX_REPLICAS = 32
+MAX_BUCKETS = 32  # each is run once before a replica is ready
+MAX_BUCKET = 1_000_000
 MAX_SETTLE_S = 3600
 MAX_WAIT_S = 24 * 3600
 MAX_BURST_FILES = 10_000  # they are listed in memory
@@ -47,6 +49,7 @@ DType = Literal[
     "uint64",
 ]
 UserName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._@+-]{0,63}$")]
+BucketSize = Annotated[int, Field(ge=1, le=MAX_BUCKET)]
 Suffix = Annotated[
     str, StringConstraints(min_length=1, max_length=32, pattern=r"^[^\x00-\x1f\x7f/]+$")
 ]
@@ -135,6 +138,20 @@ class CustomCodeFields(Body):
     commit: str = ""
 
 
+class PaddingFields(Body):
+    """Sizes to which a variable axis of inputs is padded; see `records.Padding`."""
+
+    buckets: Annotated[tuple[BucketSize, ...], Field(min_length=1, max_length=MAX_BUCKETS)]
+    axis: Annotated[str, StringConstraints(max_length=200)] = ""
+    values: Annotated[dict[str, float], Field(max_length=1000)] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _ascends(self) -> Self:
+        if list(self.buckets) != sorted(set(self.buckets)):
+            raise ValueError("buckets ascend, as 16, 32, 64 do")
+        return self
+
+
 class ServingFields(Body):
     """How a model is to answer. `gpus` alone means the gpu device."""
 
@@ -143,6 +160,7 @@ class ServingFields(Body):
     formatter: FormatterName = "raw"
     formatter_args: dict[str, Any] = Field(default_factory=dict)
     decoder: DecoderName = "pillow"
+    padding: PaddingFields | None = None
     device: Literal["cpu", "gpu"] | None = None
     gpus: Annotated[int, Field(ge=0, le=MAX_GPUS)] = 0
 
@@ -189,6 +207,7 @@ class StreamChanges(ScaleFields):
     formatter: FormatterName | None = None
     formatter_args: dict[str, Any] | None = None
     decoder: DecoderName | None = None
+    padding: PaddingFields | None = None
     device: Literal["cpu", "gpu"] | None = None
     gpus: Annotated[int, Field(ge=0, le=MAX_GPUS)] | None = None
 

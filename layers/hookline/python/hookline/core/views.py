@@ -24,6 +24,7 @@ from hookline.core.records import (
     NoticeStatus,
     OutputColumn,
     OutputFormat,
+    Padding,
     Preparation,
     Role,
     Serving,
@@ -102,6 +103,7 @@ class ServingView(View):
     formatter: FormatterName
     formatter_args: dict[str, Any]
     decoder: DecoderName
+    padding: Padding | None
     device: str
     gpus: int
 

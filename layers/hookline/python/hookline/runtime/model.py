@@ -20,8 +20,9 @@ from hookline.runtime.beams import best_sequences
 from hookline.runtime.decoding import require_decoder
 from hookline.runtime.fitting import Array, Form, Shape, Slot, slot_of
 from hookline.runtime.metadata import filled_up
+from hookline.runtime.padding import Padder, padder_of
 from hookline.runtime.sizing import worthwhile_items
-from hookline.runtime.spec import DecoderName, PipelineSpec, Preparation, Tensor
+from hookline.runtime.spec import DecoderName, Padding, PipelineSpec, Preparation, Tensor
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +57,7 @@ class Model:
         labels: Sequence[str] = (),
         preparation: Preparation = _AS_IS,
         decoder: DecoderName = "pillow",
+        padding: Padding | None = None,
     ) -> None:
         axis = find_batch_axis(backend)
         self._backend = backend
@@ -71,6 +73,9 @@ class Model:
         self.outputs: tuple[TensorSpec, ...] = tuple(backend.outputs)
         self.labels = tuple(labels)
         self.preparation, self.decoder = preparation, decoder
+        self.padder: Padder | None = (
+            padder_of(padding, self.inputs, axis, self.slots, self._runner.run) if padding else None
+        )
         self.layers = Layers(self.first.in_shape if self.slots else ())
 
     @classmethod
@@ -80,7 +85,7 @@ class Model:
         backend = _loaded(spec)
         labels = spec.labels or labels_in(backend.metadata)
         preparation = filled_up(spec.preparation, backend.metadata)
-        return cls(backend, labels, preparation, spec.decoder)
+        return cls(backend, labels, preparation, spec.decoder, spec.padding)
 
     @property
     def first(self) -> Slot:
@@ -139,7 +144,14 @@ class Model:
         return [_unwrapped(output) for output in self._runner.run(examples)]
 
     def warm_up(self) -> None:
-        """Run zeros once; a model that cannot take a smallest example stays cold."""
+        """Run zeros once; a model that cannot take a smallest example stays cold.
+
+        With buckets, run an example of each.
+        """
+        if self.padder:
+            for example in self.padder.warm_ups():
+                self._runner.run([example])
+            return
         try:
             self._backend.run({spec.name: zeros(spec, 1) for spec in self.inputs})
         except HooklineError as error:
@@ -150,7 +162,9 @@ class Model:
         fixed = self._runner.examples
         if fixed:
             return min(fixed, max_items)
-        example = {spec.name: zeros(spec, 1)[0, ...] for spec in self.inputs}
+        example: Example = {spec.name: zeros(spec, 1)[0, ...] for spec in self.inputs}
+        if self.padder:
+            example = self.padder.warm_ups()[-1]
         try:
             return worthwhile_items(lambda count: self._runner.run([example] * count), max_items)
         except HooklineError as error:

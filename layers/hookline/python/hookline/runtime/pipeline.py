@@ -32,6 +32,7 @@ from hookline.runtime.items import (
     TensorItem,
 )
 from hookline.runtime.model import Model
+from hookline.runtime.padding import padded_together
 from hookline.runtime.preprocessors import by_mime_type
 from hookline.runtime.rendering import answer_from
 from hookline.runtime.signature import Signature, signature_of
@@ -79,7 +80,7 @@ class Pipeline:
         """Load the hooks, then the model.
 
         Raise HookFailed with the user's own traceback, ModelLoadFailed, or InvalidInput for
-        formatter arguments that cannot be followed.
+        formatter arguments or buckets that cannot be followed.
         """
         spec = _with_absolute_paths(spec)  # the hooks are about to change the working folder
         guard = Guard(spec.code_dir)
@@ -141,6 +142,12 @@ def _with_absolute_paths(spec: PipelineSpec) -> PipelineSpec:
 
 def _loaded(spec: PipelineSpec, hooks: Hooks, guard: Guard) -> Any:
     """What init returned, else the model file on its backend."""
+    if spec.padding and (hooks.init or hooks.has_predict):
+        raise InvalidInput(
+            "The hooks have an init or a predict of their own, so nothing would be padded.",
+            why="Inputs are padded to buckets where the model itself is what predicts.",
+            hint="Deploy without buckets, or leave out those hooks.",
+        )
     if hooks.init is None:
         return Model.load(spec)
     model = guard.call("init", hooks.init, spec.model_path)
@@ -237,7 +244,8 @@ def _predict(
         return partial(bisect, call)
     if hooks.predict is None and isinstance(model, Model):
         run = watched("predict", model.predict_batch)
-        return partial(_by_shape, partial(bisect, partial(attempt, "predict", run)))
+        by_shape = partial(_by_shape, partial(bisect, partial(attempt, "predict", run)))
+        return partial(padded_together, model.padder, by_shape) if model.padder else by_shape
     predict = watched("predict", hooks.predict or _fprop)
     return lambda inputs: [attempt("predict", predict, data, model) for data in inputs]
 

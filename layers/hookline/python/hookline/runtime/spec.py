@@ -31,6 +31,17 @@ class Tensor(msgspec.Struct, frozen=True):
     shape: tuple[int, ...]
 
 
+class Padding(msgspec.Struct, frozen=True, kw_only=True):
+    """Sizes, ascending, to which a variable axis is padded; `values` by input, 0 unless given.
+
+    `axis` is its name in the model's file, or its number with the batch axis; "" is the only one.
+    """
+
+    buckets: tuple[int, ...]
+    axis: str = ""
+    values: dict[str, float] = {}
+
+
 class PipelineSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that decides an answer. `code_dir` holds inference.py; empty means no hooks."""
 
@@ -45,6 +56,7 @@ class PipelineSpec(msgspec.Struct, frozen=True, kw_only=True):
     formatter: Literal["raw", "classification"] = "raw"
     formatter_args: dict[str, Any] = {}
     decoder: DecoderName = "pillow"
+    padding: Padding | None = None
     gpus: int = 0
     threads: int = 0  # of one inference; 0 means one per core
     trace_hooks: bool = False

@@ -27,7 +27,7 @@ from hookline.core.records import (
 from hookline.runtime.artifacts import extract_bundle
 from hookline.runtime.backends.packages import PACKAGES
 from hookline.runtime.requirements import parse
-from hookline.runtime.spec import PipelineSpec, Preparation, SandboxSpec, Tensor
+from hookline.runtime.spec import Padding, PipelineSpec, Preparation, SandboxSpec, Tensor
 from hookline.staging.cache import CACHE_BYTES, ModelCache
 from hookline.staging.models import model_file
 from hookline.staging.volumes import listing, source
@@ -84,6 +84,7 @@ def pipeline_spec(
         formatter=serving.formatter,
         formatter_args=serving.formatter_args,
         decoder=serving.decoder,
+        padding=Padding(**dict(serving.padding)) if serving.padding else None,
         gpus=serving.gpus,
     )
 

@@ -112,8 +112,8 @@ def _follows(inputs: Sequence[TensorSpec], output: TensorSpec) -> bool:
 
     An axis with a name of its own may count something else, such as the boxes found in an image.
     """
-    known = {"", *(spec.first_axis for spec in inputs)}
-    return output.shape[:1] == (-1,) and output.first_axis in known
+    known = {"", *(spec.axis_name(0) for spec in inputs)}
+    return output.shape[:1] == (-1,) and output.axis_name(0) in known
 
 
 def _all_follow_in_a_run(backend: Backend) -> bool:

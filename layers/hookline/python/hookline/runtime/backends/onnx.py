@@ -129,8 +129,8 @@ def _spec(node: onnxruntime.NodeArg, kind: str) -> TensorSpec:
             hint=f"Supported are {', '.join(_DTYPES)}.",
         )
     shape = tuple(size if isinstance(size, int) else -1 for size in node.shape)
-    first = node.shape[0] if node.shape and isinstance(node.shape[0], str) else ""
-    return TensorSpec(node.name, _DTYPES[node.type], shape, first)
+    axes = tuple(size if isinstance(size, str) else "" for size in node.shape)
+    return TensorSpec(node.name, _DTYPES[node.type], shape, axes)
 
 
 def _array(value: Any) -> np.ndarray[Any, Any]:

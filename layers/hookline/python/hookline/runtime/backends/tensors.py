@@ -15,17 +15,22 @@ STRING = "string"
 class TensorSpec:
     """One input or output, batch axis included. A variable dimension is -1.
 
-    `dtype` is numpy's name, or string. `first_axis` is the name of a variable first dimension.
+    `dtype` is numpy's name, or string. `axes` names the variable dimensions, "" for none;
+    it is empty where nothing is known.
     """
 
     name: str
     dtype: str
     shape: tuple[int, ...]
-    first_axis: str = ""
+    axes: tuple[str, ...] = ()
 
     @property
     def numpy_dtype(self) -> np.dtype[Any]:
         return np.dtype(object if self.dtype == STRING else self.dtype)
+
+    def axis_name(self, at: int) -> str:
+        """What the model's file calls its dimension `at`; "" where it says nothing."""
+        return self.axes[at] if at < len(self.axes) else ""
 
 
 class Backend(Protocol):
