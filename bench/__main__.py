@@ -7,6 +7,7 @@ from bench import (
     engine,
     import_times,
     planner,
+    precisions,
     predict,
     startup,
 )
@@ -19,3 +20,4 @@ import_times.main()
 batch_memory.main()
 planner.main([])
 batches.main([])
+precisions.main([])

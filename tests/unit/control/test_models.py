@@ -58,6 +58,7 @@ def test_an_imported_model_tells_what_its_file_says(plane: Plane) -> None:
         "labels": LABELS,
         "preparation": {"mean": [], "std": [], "scale": 1.0, "layout": ""},
         "conversion": None,
+        "variant": None,
         "status": "Ready",
         "created_at": "2023-11-14T22:13:20Z",
     }
@@ -270,3 +271,48 @@ def test_a_file_that_is_not_what_its_importer_says_is_refused(
     assert answer.status == 422
     assert sentence in answer.body["title"]
     assert plane("GET", "/v1/models").body["items"] == []
+
+
+ACCURACY = {
+    "examples": 100,
+    "agreement": 0.97,
+    "min_agreement": 0.99,
+    "largest_error": 0.1,
+    "mean_error": 0.01,
+    "speed_up": 1.5,
+    "batch_items": 16,
+    "size_bytes": 10,
+    "original_size_bytes": 40,
+}
+
+
+def test_a_variant_knows_its_parent_and_how_near_it_is(plane: Plane) -> None:
+    parent = imported(plane)["id"]
+
+    told = {"precision": "int8", "method": "static", "parent_id": parent, "accuracy": ACCURACY}
+    model = imported(plane, variant=told)
+
+    shown = plane.shown(f"/v1/models/{model['id']}")["variant"]
+    assert {**shown, "accuracy": None} == {**told, "accuracy": None}
+    assert shown["accuracy"].items() >= ACCURACY.items()
+
+
+def test_a_variant_of_a_model_that_is_not_there_is_refused(plane: Plane) -> None:
+    digest = uploaded(plane, onnx_bytes())
+    told = {"precision": "int8", "parent_id": 7, "accuracy": ACCURACY}
+
+    answer = plane("POST", "/v1/models", {"name": "m", "sha256": digest, "variant": told})
+
+    assert answer.status == 404
+    assert plane.shown("/v1/models")["items"] == []
+
+
+def test_the_file_of_a_model_can_be_fetched(plane: Plane) -> None:
+    model = imported(plane)
+
+    found = plane.shown(f"/v1/models/{model['id']}/file")
+
+    assert found["sha256"] == model["sha256"]
+    assert found["size_bytes"] == len(onnx_bytes())
+    assert found["request"]["method"] == "GET"
+    assert plane("GET", "/v1/models/9/file").status == 404

@@ -23,6 +23,7 @@ from tests.unit.control.content import (
     zipped,
 )
 from tests.unit.control.events import Plane
+from tests.unit.control.test_models import ACCURACY
 
 REPOSITORY = "https://github.com/owner/name.git"
 
@@ -357,3 +358,38 @@ def test_a_model_is_deployed_many_times_with_different_formatters(plane: Plane) 
     assert (first["id"], second["id"]) == (1, 2)
     assert first["presigned_token"] != second["presigned_token"]
     assert second["formatter"] == "classification"
+
+
+def variant(plane: Plane, agreement: float) -> int:
+    told = {"precision": "int4", "accuracy": ACCURACY | {"agreement": agreement}}
+    return int(imported(plane, variant=told)["id"])
+
+
+def test_a_variant_below_its_bound_is_deployed_by_force_alone(plane: Plane) -> None:
+    model_id = variant(plane, 0.9896)
+
+    answer = plane("POST", "/v1/streams", {"model_id": model_id})
+
+    assert answer.status == 409
+    assert "in int4 answers like its original on 98.9 % of 100" in answer.body["title"]
+    assert "--force" in answer.body["hint"]
+    assert plane.shown("/v1/streams")["items"] == []
+    assert plane("POST", "/v1/streams", {"model_id": model_id, "force": True}).status == 201
+
+
+def test_a_variant_at_its_bound_is_deployed(plane: Plane) -> None:
+    body = {"model_id": variant(plane, 0.99)}
+    assert plane("POST", "/v1/streams", body).status == 201
+
+
+def test_a_stream_gets_a_variant_below_its_bound_by_force_alone(plane: Plane) -> None:
+    stream = deployed(plane)
+    catalog = plane.ports.catalog
+    found = catalog.get(Stream, "a", stream["id"])
+    assert found
+    catalog.put(found.changed(status="Running"))
+    path, body = f"/v1/streams/{stream['id']}", {"model_id": variant(plane, 0.5)}
+
+    assert plane("PATCH", path, body).status == 409
+    assert plane("PATCH", path, body | {"force": True}).status == 202
+    assert plane("PATCH", path, {"replicas": 2}).status == 202  # it has it already

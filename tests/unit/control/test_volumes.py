@@ -196,3 +196,24 @@ def test_a_volume_in_use_stays_with_its_files(plane: Plane) -> None:
     for volume_id in (batch_id, watched_id, hooks_id):
         assert plane("DELETE", f"/v1/volumes/{volume_id}").status == 409
         assert plane.shown(f"/v1/volumes/{volume_id}")["total_files"] == 1
+
+
+def test_files_of_a_volume_can_be_fetched_and_a_missing_one_fails_alone(plane: Plane) -> None:
+    volume_id = filled_volume(plane, ["a/b.png"])
+
+    found = plane.made(f"/v1/volumes/{volume_id}/downloads", {"names": ["a/b.png", "c", "../x"]})
+
+    here, missing, bad = found["items"]
+    assert here["request"]["method"] == "GET"
+    assert (missing["request"], bad["request"]) == (None, None)
+    assert "There is no file c in volume" in missing["error"]["title"]
+
+
+def test_files_of_a_linked_volume_are_fetched_where_they_are(plane: Plane, tmp_path: Path) -> None:
+    (tmp_path / "x").mkdir()
+    plane.made("/v1/volumes", {"name": "v", "link": str(tmp_path / "x")})
+
+    answer = plane("POST", "/v1/volumes/1/downloads", {"names": ["a"]})
+
+    assert answer.status == 422
+    assert str(tmp_path / "x") in answer.body["hint"]

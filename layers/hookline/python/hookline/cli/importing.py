@@ -30,7 +30,7 @@ def ready_model(
     """
     source = find_source(Path(place))
     labels = find_labels(place, given.get("labels"))
-    kitchen = Kitchen(_bench(config), config.home / "cache", exits.say)
+    kitchen = Kitchen(bench(config), config.home / "cache", exits.say)
     prepared = kitchen.prepare(source, tuple(given.get("input_shape") or ()), tuple(samples))
     result = prepared.result
     if is_checked and prepared.format == "onnx" and not prepared.is_converted:
@@ -56,6 +56,8 @@ def described(found: ModelFiles) -> dict[str, Any]:
         told |= {"inputs": _told(found.inputs), "outputs": _told(found.outputs)}
     if found.conversion:
         told["conversion"] = found.conversion
+    if found.variant:
+        told["variant"] = found.variant
     return told
 
 
@@ -73,7 +75,7 @@ def tell_difference(found: ModelFiles) -> None:
     )
 
 
-def _bench(config: Config) -> Bench:
+def bench(config: Config) -> Bench:
     """Steps see neither the user's files nor hookline's own."""
     home = Path.home()
     hidden = [config.home, config.config_home, *([home] if home != Path("/") else [])]

@@ -1,9 +1,10 @@
-"""`hookline model`: import, list, show, delete, deploy."""
+"""`hookline model`: import, export, optimize, list, show, delete, deploy."""
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,8 +12,12 @@ from hookline.cli import exits
 from hookline.cli.command import Group
 from hookline.cli.options import (
     ID,
+    calibration,
+    forced,
     scale,
     serving,
+    with_calibration,
+    with_force,
     with_output,
     with_scale,
     with_serving,
@@ -22,7 +27,14 @@ from hookline.cli.preparing import preparation, with_model_options
 from hookline.cli.progress import progress
 from hookline.cli.shell import Shell, pass_shell
 
+if TYPE_CHECKING:
+    from hookline import Client
+    from hookline.cli.modelfiles import ModelFiles
+    from hookline.client.views import Model
+    from hookline.core.records import Precision
+
 DEPLOYED = ("id", "presigned_token", "status")
+PRECISIONS = ("fp16", "bf16", "int8", "int4", "mixed")
 LISTED = ("id", "name", "format", "status", "size_bytes", "created_at")
 
 
@@ -37,6 +49,7 @@ def model_command() -> None:
         "hookline model import digits.onnx --name digits",
         "hookline model import ./resnet --name resnet --labels imagenet.txt --scale 0.0039",
         "hookline model import net.pt --name net --input-shape 1,3,224,224 --sample x.npy",
+        "hookline model import net.onnx --name net-int8 --precision int8 --calibrate ./images",
     ),
 )
 @click.argument("file_or_dir")
@@ -50,6 +63,14 @@ def model_command() -> None:
     metavar="FILE",
     help="Compare a conversion on this .npy or .npz file as well; may be given often.",
 )
+@click.option(
+    "--precision",
+    type=click.Choice(("fp32", *PRECISIONS)),
+    default="fp32",
+    show_default=True,
+    help="What it is to compute in; fp32 leaves it as it is.",
+)
+@with_calibration
 @with_output
 @pass_shell
 def import_(
@@ -59,25 +80,37 @@ def import_(
 
     FILE_OR_DIR is a model, or a folder with one and perhaps labels.txt or labels.json. What it is
     is told by its content. What no replica runs is converted to ONNX first, on this machine, and
-    compared with the original.
+    compared with the original. With --precision it is made to compute in that, and compared too.
     """
-    from hookline.cli.importing import (  # noqa: PLC0415 - help needs none
-        described,
-        ready_model,
-        tell_difference,
-    )
+    from hookline.cli.importing import ready_model, tell_difference  # noqa: PLC0415 - see below
 
+    precision, how = given.pop("precision"), calibration(given)
     found = ready_model(shell.config, file_or_dir, given, samples=samples, is_checked=True)
     tell_difference(found)
+    with ExitStack() as stack:
+        cloud = stack.enter_context(shell.client())
+        if precision != "fp32":
+            from hookline.cli.assessing import in_precision  # noqa: PLC0415 - help needs none
+
+            made = in_precision(shell.config, cloud, found, precision, how, preparation(given))
+            found = stack.enter_context(made)
+        model = _upload(cloud, found, name, given)
+    shell.show(model, ("id", "name", "format", "status"))
+
+
+def _upload(cloud: Client, found: ModelFiles, name: str, given: dict[str, Any]) -> Model:
+    """Send a model file, telling how far it is, and make it a model."""
+    from hookline.cli.importing import described  # noqa: PLC0415 - help needs none
+
     sent_bytes, total_bytes = 0, found.path.stat().st_size
-    with shell.client() as cloud, progress(f"Uploading {found.path.name}", "bytes") as bar:
+    with progress(f"Uploading {found.path.name}", "bytes") as bar:
 
         def on_bytes(count: int) -> None:
             nonlocal sent_bytes
             sent_bytes += count
             bar.show(sent_bytes, total_bytes)
 
-        model = cloud.import_model(
+        return cloud.import_model(
             found.path,
             name,
             labels=found.labels,
@@ -86,6 +119,63 @@ def import_(
             described=described(found),
             on_bytes=on_bytes,
         )
+
+
+@model_command.command(
+    "optimize",
+    examples=(
+        "hookline model optimize 2 --precision fp16",
+        "hookline model optimize 2 --precision int8 --calibrate 56",
+        "hookline model optimize 2 --precision int8 --calibrate ./images --labels truth.csv",
+    ),
+)
+@click.argument("model_id", type=ID)
+@click.option(
+    "--precision", type=click.Choice(PRECISIONS), required=True, help="What it is to compute in."
+)
+@with_calibration
+@click.option(
+    "--labels",
+    "truth_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A CSV of the files' names and classes: accuracies are compared as well.",
+)
+@click.option(
+    "--name", help="What to call it; the model's own name and the precision unless given."
+)
+@with_output
+@pass_shell
+def optimize(
+    shell: Shell,
+    /,
+    model_id: int,
+    precision: Precision,
+    truth_file: Path | None,
+    name: str | None,
+    **given: Any,
+) -> None:
+    """Make a model in another precision of a model, and compare both.
+
+    The new model knows what it was made of. If it answers like it less often than --min-agreement
+    asks for, it is kept, and is deployed with --force alone.
+    """
+    from hookline.cli.assessing import material, optimized, tell_accuracy  # noqa: PLC0415 - as above
+
+    how = calibration(given)
+    if truth_file and not how.place:
+        raise click.UsageError("--labels needs --calibrate, whose files it describes.")
+    with shell.client() as cloud, material(cloud, how.place, truth_file) as found:
+        model = optimized(
+            shell.config,
+            cloud,
+            cloud.model(model_id),
+            precision,
+            found=found,
+            name=name or "",
+            min_agreement=how.min_agreement,
+        )
+    tell_accuracy(model.variant or {})
     shell.show(model, ("id", "name", "format", "status"))
 
 
@@ -172,6 +262,7 @@ def delete(shell: Shell, /, model_id: int) -> None:
 @click.argument("model_id", type=ID)
 @with_serving
 @with_scale
+@with_force
 @with_wait
 @with_output
 @pass_shell
@@ -192,9 +283,9 @@ def deploy(
 
     from hookline.cli.waiting import wait_for_stream  # noqa: PLC0415 - help needs none
 
-    wanted = scale(given)
+    wanted, force = scale(given), forced(given)
     with shell.client() as cloud:
-        deployed = cloud.deploy(model_id, **wanted, **serving(given))
+        deployed = cloud.deploy(model_id, **wanted, **force, **serving(given))
         if not is_waiting:
             shell.show(deployed, DEPLOYED)
             return

@@ -25,6 +25,7 @@ class ModelFiles:
     inputs: tuple[Tensor, ...] = ()
     outputs: tuple[Tensor, ...] = ()
     conversion: dict[str, Any] | None = None
+    variant: dict[str, Any] | None = None
 
 
 def find_labels(place: str, labels_file: str | None = None) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,7 +14,7 @@ from hookline.cli import padding
 from hookline.cli.shell import output_option
 
 if TYPE_CHECKING:
-    from hookline.client.deployment import Gathering, Scale, Serving, Shape
+    from hookline.client.deployment import Force, Gathering, Scale, Serving, Shape
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -63,6 +64,39 @@ def with_wait(function: F) -> F:
     )
     wait = click.option("--wait", "is_waiting", is_flag=True, help="Return when it is decided.")
     return wait(late(function))
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """The volume or folder to calibrate on, and how often a variant must agree."""
+
+    place: str | None
+    min_agreement: float
+
+
+def with_calibration(function: F) -> F:
+    """Add --calibrate and --min-agreement; `calibration` reads them."""
+    for option in reversed(_CALIBRATION):
+        function = option(function)
+    return function
+
+
+def calibration(values: dict[str, Any]) -> Calibration:
+    """Take what those options say out of `values`."""
+    return Calibration(values.pop("calibrate"), values.pop("min_agreement") / 100)
+
+
+def with_force(function: F) -> F:
+    """Add --force; `forced` reads it."""
+    option = click.option(
+        "--force", is_flag=True, help="Also a model that differs too much from its original."
+    )
+    return option(function)
+
+
+def forced(values: dict[str, Any]) -> Force:
+    """Take what --force says out of `values`, nothing unless it was given."""
+    return {"force": True} if values.pop("force") else {}
 
 
 def with_serving(function: F) -> F:
@@ -184,6 +218,22 @@ def _bundle(text: str) -> Path | int:
     )
 
 
+_CALIBRATION = (
+    click.option(
+        "--calibrate",
+        metavar="VOLUME|FOLDER",
+        help="Files like those it will be asked: int8 takes its ranges from them, and what is "
+        "made is compared on them. On random numbers unless given.",
+    ),
+    click.option(
+        "--min-agreement",
+        type=click.FloatRange(0, 100),
+        default=99.0,
+        show_default=True,
+        metavar="PERCENT",
+        help="How often it is to answer as before.",
+    ),
+)
 SCALE_NAMES = ("replicas", "min_replicas", "max_replicas", "target_in_flight")
 _SCALE = (
     click.option(

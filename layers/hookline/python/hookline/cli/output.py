@@ -23,11 +23,21 @@ def one(view: object, form: str, columns: Sequence[str]) -> Iterator[str]:
         yield json.dumps(row, indent=2, ensure_ascii=False)
     elif form == "table" and not columns:
         failure = row.pop("failure", None)
+        row = _with_report(row)
         lines = [{"field": name, "value": cell(name, value)} for name, value in row.items()]
         yield from table(lines, ("field", "value"))
         yield from _explained(failure or {})
     else:
         yield from many([view], form, columns)
+
+
+def _with_report(row: Row) -> Row:
+    """A model's variant and how near it is to its original, as fields of their own."""
+    variant = dict(row.get("variant") or {})
+    report = variant.pop("accuracy", {})
+    kept = {name: value for name, value in row.items() if name != "variant"}
+    told = variant | {f"accuracy.{name}": value for name, value in report.items()}
+    return kept | {name: value for name, value in told.items() if value is not None}
 
 
 def many(views: Iterable[object], form: str, columns: Sequence[str]) -> Iterator[str]:

@@ -12,8 +12,10 @@ from hookline.cli import exits
 from hookline.cli.command import Group
 from hookline.cli.options import (
     ID,
+    forced,
     scale,
     serving,
+    with_force,
     with_output,
     with_scale,
     with_serving,
@@ -147,6 +149,7 @@ def logs(shell: Shell, /, stream_id: int, *, follow: bool) -> None:
 @click.option(
     "--edition", type=click.IntRange(min=1), metavar="N", help="Only if the stream still has it."
 )
+@with_force
 @with_wait
 @with_output
 @pass_shell
@@ -160,9 +163,9 @@ def update(
     from hookline.cli.waiting import wait_for_update  # noqa: PLC0415 - help needs none
 
     which = {name: given.pop(name) for name in ("model_id", "edition")}
-    wanted = scale(given)
+    wanted, force = scale(given), forced(given)
     with shell.client() as cloud:
-        stream = cloud.update_stream(stream_id, **which, **wanted, **serving(given))
+        stream = cloud.update_stream(stream_id, **which, **wanted, **force, **serving(given))
         if is_waiting:
             stream = wait_for_update(cloud, stream_id, timeout_s)
     shell.show(stream, ("id", "model_id", "status", "edition"))

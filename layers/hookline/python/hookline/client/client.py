@@ -13,7 +13,7 @@ from urllib.parse import quote
 import httpx2
 from msgspec import structs
 
-from hookline.client import files, predicting, uploads, views
+from hookline.client import downloads, files, predicting, uploads, views
 from hookline.client.deployment import Deployment, Gathering, Serving, Shape
 from hookline.client.wire import Wire
 from hookline.core.errors import DeadlineExceeded, HooklineError, InvalidOutput
@@ -108,6 +108,16 @@ class Client:
     def model(self, model_id: int) -> views.Model:
         """One model."""
         return self._wire.call("GET", f"/v1/models/{model_id}", views.Model)
+
+    def save_model(self, model_id: int, path: Path | str) -> None:
+        """Write the file of a model, as replicas run it, to `path`."""
+        found = self._wire.call("GET", f"/v1/models/{model_id}/file", views.ModelFile)
+        with files.replaced(Path(path)) as target:
+            for chunk in self._wire.fetch(found.request):
+                target.write(chunk)
+        if files.sha256_of(Path(path)) != found.sha256:
+            what = f"The file of model {model_id} arrived damaged."
+            raise InvalidOutput(what, why="Its digest differs.", hint="Download it again.")
 
     def delete_model(self, model_id: int) -> None:
         """Forget a model. Raise Conflict while a stream, a job or a trigger uses it."""
@@ -217,6 +227,13 @@ class Client:
     def volume_files(self, volume_id: int) -> Iterator[views.VolumeFile]:
         """The files of a volume, in the order of their names."""
         return self._wire.pages(f"/v1/volumes/{volume_id}/files", views.VolumeFile)
+
+    def save_files(self, volume_id: int, names: Iterable[str], folder: Path | str) -> None:
+        """Fetch files of an uploaded volume into `folder`, under their own names.
+
+        >>> cloud.save_files(56, [file.name for file in cloud.volume_files(56)], "images")
+        """
+        downloads.save_all(self._wire, volume_id, names, Path(folder))
 
     def upload(
         self,

@@ -44,7 +44,13 @@ class Scale(TypedDict, total=False):
     target_in_flight: int
 
 
-class Deployment(Scale, Serving):
+class Force(TypedDict, total=False):
+    """`force`: also with a model that is less accurate than was asked for when it was made."""
+
+    force: bool
+
+
+class Deployment(Scale, Force, Serving):
     """How a stream is to answer, and with how many replicas."""
 
 

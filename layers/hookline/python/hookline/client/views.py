@@ -36,6 +36,7 @@ class Model(View, frozen=True, kw_only=True):
     labels: tuple[str, ...] = ()
     preparation: dict[str, Any] = {}
     conversion: dict[str, Any] | None = None
+    variant: dict[str, Any] | None = None
     created_at: str = ""
 
 
@@ -185,8 +186,17 @@ class Lent(View, frozen=True, kw_only=True):
     request: SignedRequest
 
 
+class ModelFile(View, frozen=True, kw_only=True):
+    """Where to fetch the file of a model."""
+
+    id: int
+    sha256: str
+    size_bytes: int
+    request: SignedRequest
+
+
 class Slot(View, frozen=True, kw_only=True):
-    """How to send one file of a volume, or the problem with it."""
+    """How to send or fetch one file of a volume, or the problem with it."""
 
     name: str
     request: SignedRequest | None = None

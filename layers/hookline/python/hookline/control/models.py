@@ -13,10 +13,10 @@ from hookline.control.transactions import Write
 from hookline.control.uses import refuse_if_used
 from hookline.core.errors import NotFound
 from hookline.core.ports import Delete, Ports
-from hookline.core.records import Conversion, Model, upload_key
-from hookline.core.requests import NewModel, NewUpload
+from hookline.core.records import Conversion, Model, Variant, upload_key
+from hookline.core.requests import NewModel, NewUpload, VariantFields
 from hookline.core.topology import Handler
-from hookline.core.views import ModelView, PageView, RequestView, UploadView
+from hookline.core.views import ModelFileView, ModelView, PageView, RequestView, UploadView
 
 router = app.Router()
 
@@ -74,8 +74,16 @@ def _described(call: Call, body: NewModel) -> Model:
         labels=signature.labels(body, found),
         preparation=signature.preparation(body, found, inputs),
         conversion=Conversion(**body.conversion.model_dump()) if body.conversion else None,
+        variant=_variant(call, body.variant) if body.variant else None,
         created_at=call.now(),
     )
+
+
+def _variant(call: Call, told: VariantFields) -> Variant:
+    """What to store of a variant. Raise NotFound for a parent that is not there."""
+    if told.parent_id is not None:
+        call.find(Model, told.parent_id)
+    return Variant.model_validate(told.model_dump())
 
 
 @router.get("/v1/models")
@@ -92,6 +100,18 @@ def list_models(
 def show_model(call: Calling, model_id: int) -> ModelView:
     """Show one model."""
     return ModelView.of(call.find(Model, model_id))
+
+
+@router.get("/v1/models/<model_id>/file")
+def model_file(call: Calling, model_id: int) -> ModelFileView:
+    """Say where to fetch the file of a model, as replicas run it."""
+    model = call.find(Model, model_id)
+    return ModelFileView(
+        id=model.id,
+        sha256=model.sha256,
+        size_bytes=model.size_bytes,
+        request=RequestView.of(call.ports.blobs.presign("GET", model.blob_key)),
+    )
 
 
 @router.delete("/v1/models/<model_id>", status_code=NO_CONTENT)

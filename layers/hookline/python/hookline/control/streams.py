@@ -9,6 +9,7 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Query
 
 from hookline.control import app, credentials, paging, quotas, serving, traffic
+from hookline.control.accuracy import refuse_inaccurate
 from hookline.control.answers import ACCEPTED, CREATED, accepted, created
 from hookline.control.caller import Call, Calling
 from hookline.control.idempotency import create_numbered
@@ -53,7 +54,9 @@ def build(ports: Ports) -> Handler:
 @router.post("/v1/streams", status_code=CREATED)
 def deploy(call: Calling, body: NewStream) -> Response[DeployedView]:
     """Deploy a model. The token is shown this once; a repeated request gets one more."""
-    checked = serving.checked(call, call.find(Model, body.model_id), body)
+    model = call.find(Model, body.model_id)
+    refuse_inaccurate(model, is_forced=body.force)
+    checked = serving.checked(call, model, body)
     token, now = new_token(), call.now()
     least, most = body.bounds()
 
@@ -112,7 +115,10 @@ def update(call: Calling, stream_id: int, body: StreamChanges) -> Response[Strea
         wanted = _scaled(stream, body)
         model_id = stream.model_id if body.model_id is None else body.model_id
         fields = serving.changed(stream.serving, body)
-        checked = serving.checked(call, call.find(Model, model_id), fields)
+        model = call.find(Model, model_id)
+        if model_id != stream.model_id:
+            refuse_inaccurate(model, is_forced=body.force)
+        checked = serving.checked(call, model, fields)
         if stream.status == "Failed" or (model_id, checked) != (stream.model_id, stream.serving):
             wanted = _replaced(wanted, model_id, checked)
         if wanted == stream:

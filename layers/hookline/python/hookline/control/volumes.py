@@ -12,11 +12,11 @@ from hookline.control.paging import Limit, PageToken
 from hookline.control.transactions import Write
 from hookline.control.uses import refuse_if_used
 from hookline.control.volume_files import source
-from hookline.core.errors import HooklineError, InvalidInput, problem
+from hookline.core.errors import HooklineError, InvalidInput, NotFound, problem
 from hookline.core.links import canonical
 from hookline.core.ports import Delete, Ports, check_blob_key
 from hookline.core.records import Volume
-from hookline.core.requests import MAX_UPLOAD_BYTES, NewFile, NewFiles, NewVolume
+from hookline.core.requests import MAX_UPLOAD_BYTES, NewFile, NewFiles, NewVolume, WantedFiles
 from hookline.core.targets import OPEN_INTERNET, Targets
 from hookline.core.topology import Handler
 from hookline.core.views import (
@@ -121,6 +121,31 @@ def _slot(call: Call, volume: Volume, file: NewFile) -> UploadSlot:
     except HooklineError as error:
         return UploadSlot(name=file.name, error=problem(error, request_id=""))
     return UploadSlot(name=file.name, request=RequestView.of(request))
+
+
+@router.post("/v1/volumes/<volume_id>/downloads", status_code=CREATED)
+def download_files(call: Calling, volume_id: int, body: WantedFiles) -> Response[SlotsView]:
+    """Say where to fetch each file of an uploaded volume. A name that is not there fails alone."""
+    volume = call.find(Volume, volume_id)
+    if volume.link:
+        raise InvalidInput(
+            f"The volume {volume_id} is linked.",
+            why="Its files are handed out by whoever keeps them.",
+            hint=f"Read them at {volume.link}.",
+        )
+    slots = tuple(_download(call, volume, name) for name in body.names)
+    return created(f"/v1/volumes/{volume_id}/files", SlotsView(items=slots))
+
+
+def _download(call: Call, volume: Volume, name: str) -> UploadSlot:
+    try:
+        key = check_blob_key(volume.prefix + name)
+        if call.ports.blobs.stat(key) is None:
+            raise NotFound(f"There is no file {name} in volume {volume.id}.")
+        request = call.ports.blobs.presign("GET", key)
+    except HooklineError as error:
+        return UploadSlot(name=name, error=problem(error, request_id=""))
+    return UploadSlot(name=name, request=RequestView.of(request))
 
 
 @router.get("/v1/volumes/<volume_id>/files")

@@ -55,6 +55,7 @@ class Result:
     labels: tuple[str, ...] = ()
     max_difference: float | None = None
     cases: int = 0
+    report: dict[str, Any] = field(default_factory=dict)  # what measuring steps found
 
 
 def write_job(job: Job, path: Path) -> None:

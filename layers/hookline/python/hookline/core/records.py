@@ -21,6 +21,7 @@ PLATFORM = "_"  # the tenant of records that are found before the tenant is know
 
 ModelStatus = Literal["Ready", "Failed"]
 ModelFormat = Literal["onnx", "torchscript", "pt2"]
+Precision = Literal["fp32", "fp16", "bf16", "int8", "int4", "mixed"]
 StreamStatus = Literal["Deploying", "Running", "Updating", "Failed", "Undeploying", "Undeployed"]
 JobStatus = Literal[
     "Received",
@@ -123,6 +124,45 @@ class Conversion(Value):
     cases: int = 0
 
 
+class Accuracy(Value):
+    """How near the answers of a variant are to those of the model it was made from.
+
+    `agreement` is the share of `examples` where both say the same: the same class first, or, where
+    the answers are no `scores` of classes, values that differ by at most 1 % of their spread.
+    `top_k_agreement`: the original's first class is among the first `top_k` of the variant.
+    Accuracies are of the variant and of the original where the truth was known. `speed_up` is of
+    batches of `batch_items`, run in turns in one process.
+    """
+
+    data: Literal["random", "files"] = "files"
+    answers: Literal["scores", "values"] = "scores"
+    examples: int
+    skipped: int = 0
+    agreement: float
+    min_agreement: float
+    top_k: int = 1
+    top_k_agreement: float | None = None
+    accuracy: float | None = None
+    original_accuracy: float | None = None
+    top_k_accuracy: float | None = None
+    original_top_k_accuracy: float | None = None
+    largest_error: float
+    mean_error: float
+    speed_up: float
+    batch_items: int
+    size_bytes: int
+    original_size_bytes: int
+
+
+class Variant(Value):
+    """What precision a model computes in, made from `parent_id` (or another file) by `method`."""
+
+    precision: Precision
+    method: str = ""
+    parent_id: int | None = None
+    accuracy: Accuracy
+
+
 class Failure(Value):
     """Why something failed, in the words of the error that ended it."""
 
@@ -144,12 +184,19 @@ class Model(NumberedRecord):
     labels: tuple[str, ...] = ()
     preparation: Preparation = Field(default_factory=Preparation)
     conversion: Conversion | None = None
+    variant: Variant | None = None
     status: ModelStatus = "Ready"
     created_at: float
 
     @property
     def blob_key(self) -> str:
         return upload_key(self.tenant, self.sha256)
+
+    @property
+    def is_accurate(self) -> bool:
+        """Whether it answers as often like its original as was asked for."""
+        found = self.variant.accuracy if self.variant else None
+        return found is None or found.agreement >= found.min_agreement
 
 
 class Bundle(Value):

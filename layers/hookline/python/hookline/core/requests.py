@@ -13,6 +13,7 @@ from hookline.core.records import (
     ModelFormat,
     OutputColumn,
     OutputFormat,
+    Precision,
     Role,
     SplitName,
 )
@@ -97,6 +98,42 @@ class ConversionFields(Body):
     cases: Annotated[int, Field(ge=0)] = 0
 
 
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=0)]
+
+
+class AccuracyFields(Body):
+    """How near a variant's answers are to its original's; see `records.Accuracy`."""
+
+    data: Literal["random", "files"] = "files"
+    answers: Literal["scores", "values"] = "scores"
+    examples: Annotated[int, Field(ge=1)]
+    skipped: Count = 0
+    agreement: Share
+    min_agreement: Share
+    top_k: Annotated[int, Field(ge=1)] = 1
+    top_k_agreement: Share | None = None
+    accuracy: Share | None = None
+    original_accuracy: Share | None = None
+    top_k_accuracy: Share | None = None
+    original_top_k_accuracy: Share | None = None
+    largest_error: Annotated[float, Field(ge=0)]
+    mean_error: Annotated[float, Field(ge=0)]
+    speed_up: Annotated[float, Field(gt=0)]
+    batch_items: Annotated[int, Field(ge=1)]
+    size_bytes: Count
+    original_size_bytes: Count
+
+
+class VariantFields(Body):
+    """The precision that the file computes in, and how it compares with what it was made from."""
+
+    precision: Precision
+    method: Annotated[str, Field(max_length=200)] = ""
+    parent_id: Annotated[int, Field(ge=1)] | None = None
+    accuracy: AccuracyFields
+
+
 class NewModel(Body):
     """An uploaded file to import. What is not given is read from the file.
 
@@ -113,6 +150,7 @@ class NewModel(Body):
     inputs: Annotated[tuple[TensorFields, ...], Field(max_length=1000)] = ()
     outputs: Annotated[tuple[TensorFields, ...], Field(max_length=1000)] = ()
     conversion: ConversionFields | None = None
+    variant: VariantFields | None = None
 
 
 class BundleFields(Body):
@@ -193,15 +231,17 @@ class ScaleFields(Body):
 
 
 class NewStream(ServingFields, ScaleFields):
-    """A model to deploy."""
+    """A model to deploy; with `force` also one that is not accurate enough."""
 
     model_id: int
+    force: bool = False
 
 
 class StreamChanges(ScaleFields):
     """What is to be different about a stream; what is not given stays. A null takes code away."""
 
     model_id: int | None = None
+    force: bool = False
     bundle: BundleFields | None = None
     custom_code: CustomCodeFields | None = None
     formatter: FormatterName | None = None
@@ -230,6 +270,12 @@ class NewFiles(Body):
     """Files to upload into a volume."""
 
     files: Annotated[tuple[NewFile, ...], Field(min_length=1, max_length=MAX_UPLOADS)]
+
+
+class WantedFiles(Body):
+    """Files of a volume to download, by their names."""
+
+    names: Annotated[tuple[str, ...], Field(min_length=1, max_length=MAX_UPLOADS)]
 
 
 class GatheringFields(Body):

@@ -133,6 +133,7 @@ FUNCTIONS: tuple[Function, ...] = (
             "POST /v1/models",
             "GET /v1/models",
             "GET /v1/models/{model_id}",
+            "GET /v1/models/{model_id}/file",
             "DELETE /v1/models/{model_id}",
         ),
         grants=_grants(
@@ -175,6 +176,7 @@ FUNCTIONS: tuple[Function, ...] = (
             "DELETE /v1/volumes/{volume_id}",
             "POST /v1/volumes/{volume_id}/uploads",
             "GET /v1/volumes/{volume_id}/files",
+            "POST /v1/volumes/{volume_id}/downloads",
             "POST /v1/volumes/{volume_id}/triggers",
             "DELETE /v1/volumes/{volume_id}/triggers",
             "GET /v1/volumes/{volume_id}/triggers",

@@ -33,6 +33,7 @@ from hookline.core.records import (
     StreamStatus,
     TensorSpec,
     Trigger,
+    Variant,
     Volume,
 )
 
@@ -87,12 +88,22 @@ class ModelView(View):
     labels: tuple[str, ...]
     preparation: Preparation
     conversion: Conversion | None
+    variant: Variant | None
     status: ModelStatus
     created_at: datetime
 
     @classmethod
     def of(cls, model: Model) -> Self:
         return cls.model_validate(model)
+
+
+class ModelFileView(View):
+    """Where to fetch the file of a model."""
+
+    id: int
+    sha256: str
+    size_bytes: int
+    request: RequestView
 
 
 class ServingView(View):
@@ -209,7 +220,7 @@ class VolumeDetails(VolumeView):
 
 
 class UploadSlot(View):
-    """Where to put one file of a volume, or the problem with its name."""
+    """Where to put or fetch one file of a volume, or the problem with its name."""
 
     name: str
     request: RequestView | None = None

@@ -1,0 +1,97 @@
+"""Every precision of the digits model: what it costs in answers, what it gives in time and size.
+
+    python -m bench.precisions [--repeats 5]
+
+Made and compared by the product's own steps, on the 100 digits that nobody trained on; `--repeats`
+times, of which the median speed-up counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from bench import machine
+from hookline.convert.isolation import Bench
+from hookline.core.records import Precision
+from hookline.evaluation.truth import read_truth
+from hookline.evaluation.workshop import Material, Workshop
+from hookline.runtime.spec import PipelineSpec
+
+DIGITS = machine.ROOT / "examples" / "digits"
+CASES: tuple[tuple[str, Precision, bool], ...] = (
+    ("fp16", "fp16", True),
+    ("mixed", "mixed", True),
+    ("int8, static", "int8", True),
+    ("int8, dynamic", "int8", False),
+    ("int4", "int4", True),
+)
+HEAD = """# Precisions of the digits model
+
+{machine}
+
+The convolutional model of `examples/digits`, trained by its `train.py`; {count} digits that it was
+not trained on, dynamic int8 on 64 random inputs. Agreement: both answer the same class. Speed-up:
+batches of 16 on one thread, original and variant in turns, median of {repeats} runs.
+
+| precision | agreement | accuracy | largest error | mean error | speed-up | size |
+|---|---|---|---|---|---|---|
+| fp32 | | {accuracy} | | | 1.00 | {size} kB |
+"""
+
+
+def main(argv: list[str]) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeats", type=int, default=5)
+    repeats = parser.parse_args(argv).repeats
+    files = {path.name: path for path in sorted((DIGITS / "images").glob("*.png"))}
+    material = Material(files, read_truth(DIGITS / "truth.csv"))
+    rows = []
+    for title, precision, has_files in CASES:
+        chosen = material if has_files else Material()
+        found = [_measured(precision, chosen) for _ in range(repeats)]
+        rows.append((title, found))
+    first = rows[0][1][0]
+    text = HEAD.format(
+        machine=machine.describe(),
+        count=len(files),
+        repeats=repeats,
+        accuracy=_percent(first["original_accuracy"]),
+        size=f"{first['original_size_bytes'] / 1000:.0f}",
+    )
+    text += "".join(_row(title, found) for title, found in rows)
+    (machine.RESULTS / "precisions.md").write_text(text, encoding="utf-8")
+    print(text)
+
+
+def _measured(precision: Precision, material: Material) -> dict[str, Any]:
+    labels = tuple(str(digit) for digit in range(10))
+    spec = PipelineSpec(model_path=str(DIGITS / "digits.onnx"), labels=labels, threads=1)
+    with tempfile.TemporaryDirectory() as work:
+        shop = Workshop(Bench("auto", ()), Path(work) / "cache", lambda _: None)
+        told = shop.optimize(spec, precision, material, Path(work) / "variant.onnx")
+    found: dict[str, Any] = told["accuracy"]
+    return found
+
+
+def _row(title: str, found: list[dict[str, Any]]) -> str:
+    one = found[0]
+    speed = statistics.median(each["speed_up"] for each in found)
+    accuracy = _percent(one["accuracy"]) if "accuracy" in one else ""
+    return (
+        f"| {title} | {_percent(one['agreement'])} | {accuracy} | {one['largest_error']:.2g} "
+        f"| {one['mean_error']:.2g} | {speed:.2f} | {one['size_bytes'] / 1000:.0f} kB, "
+        f"{_percent(one['size_bytes'] / one['original_size_bytes'])} |\n"
+    )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,92 @@
+"""A model in another precision: made on files of the cloud, compared, deployed or held back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.cloud import CLASSIFY, DIGITS, Cloud, digit_files
+
+TRUTH = f"{DIGITS}/truth.csv"
+
+
+@pytest.fixture(scope="module")
+def volume_id(cloud: Cloud) -> str:
+    return str(cloud.ask("volume", "upload", f"{DIGITS}/images")["id"])
+
+
+def test_an_int8_variant_is_calibrated_on_a_volume_and_served(
+    cloud: Cloud, model_id: str, volume_id: str
+) -> None:
+    done = cloud.run(
+        "model", "optimize", model_id, "--precision", "int8", "--calibrate", volume_id,
+        "--labels", TRUTH, "-o", "id",
+    )  # fmt: skip
+
+    shown = cloud.ask("model", "show", done.stdout.strip())
+    assert "It answers like its original on" in done.stderr
+    assert shown["variant"]["parent_id"] == int(model_id)
+    assert shown["variant"]["precision"] == "int8"
+    found = shown["variant"]["accuracy"]
+    assert found["examples"] == 100
+    assert found["agreement"] >= 0.99
+    assert found["accuracy"] >= 0.97
+    assert found["size_bytes"] == shown["size_bytes"] < found["original_size_bytes"] / 2
+    table = cloud.run("model", "show", done.stdout.strip()).stdout
+    assert "accuracy.agreement" in table
+    stream = cloud.ask("model", "deploy", done.stdout.strip(), *CLASSIFY, "--wait")
+    body = digit_files()[0].read_bytes()
+    answer = cloud.predict(stream["presigned_token"], body).json()
+    assert answer["predictions"][0]["label"] == "2"
+    cloud.run("stream", "undeploy", str(stream["id"]))
+
+
+def test_a_variant_below_its_bound_is_kept_and_deployed_by_force_alone(
+    cloud: Cloud,
+) -> None:
+    done = cloud.run(
+        "model", "import", f"{DIGITS}/digits.onnx", "--name", "small", "--precision", "int4",
+        "--calibrate", f"{DIGITS}/images", "--min-agreement", "100", "-o", "id",
+    )  # fmt: skip
+    model_id = done.stdout.strip()
+
+    assert "--force alone" in done.stderr
+    refused = cloud.run("model", "deploy", model_id, status=5)
+    assert f"Model {model_id} in int4 answers like its original on" in refused.stderr
+    stream = cloud.ask("model", "deploy", model_id, "--force", "--wait")
+    assert stream["status"] == "Running"
+    cloud.run("stream", "undeploy", str(stream["id"]))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "sentence"),
+    [
+        (("--precision", "bf16"), 8, "no matrix product in bfloat16"),
+        (("--precision", "int8", "--calibrate", "999"), 3, "999"),
+        (("--precision", "int8", "--calibrate", "examples/digits/hooks"), 6, "Not one of the"),
+        (("--precision", "int8", "--labels", TRUTH), 2, "--labels needs --calibrate"),
+    ],
+)
+def test_what_cannot_be_made_leaves_no_model(
+    cloud: Cloud, model_id: str, arguments: tuple[str, ...], status: int, sentence: str
+) -> None:
+    before = cloud.ask("model", "list")
+
+    done = cloud.run("model", "optimize", model_id, *arguments, status=status)
+
+    assert sentence in done.stderr
+    assert cloud.ask("model", "list") == before
+
+
+def test_a_volume_without_files_cannot_calibrate(
+    cloud: Cloud, model_id: str, tmp_path: Path
+) -> None:
+    linked = cloud.ask("volume", "link", str(tmp_path))
+
+    done = cloud.run(
+        "model", "optimize", model_id, "--precision", "int8", "--calibrate", str(linked["id"]),
+        status=6,
+    )  # fmt: skip
+
+    assert "has no file to read" in done.stderr
