@@ -21,7 +21,7 @@ _TORCH = """
 import sys
 sys.path.append({root!r})
 from tests.fake_neuron import framework as jit
-from tests.fake_neuron.framework import Tensor, bfloat16, from_numpy, no_grad
+from tests.fake_neuron.framework import Tensor, bfloat16, from_numpy, inference_mode, no_grad
 __version__ = "2.9.0+fake"
 """
 _FRAMEWORK = """
