@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from hookline.core.errors import InvalidInput
 from hookline.core.links import Link
 from hookline.core.records import Precision
 from hookline.evaluation.truth import read_truth
-from hookline.evaluation.workshop import Material, Workshop
+from hookline.evaluation.workshop import PICTURE, Evaluation, Material, Workshop
 from hookline.runtime.spec import PipelineSpec, Preparation, Tensor
 from hookline.staging.stage import backend_dirs
 
@@ -138,6 +139,36 @@ def in_precision(
         )
         tell_accuracy(told)
         yield replace(found, path=path, variant=told)
+
+
+def evaluated(
+    config: Config, cloud: Client, model_id: int, found: Material, *, task: str, top_k: int
+) -> Evaluation:
+    """How good a model of the cloud is on files whose truth is known."""
+    with fetched(cloud, cloud.model(model_id), config) as spec:
+        return workshop(config).evaluate(spec, found, task=task, top_k=top_k)
+
+
+def save_evaluation(done: Evaluation, folder: Path) -> None:
+    """Write the report and the matrix into `folder`, which is made if need be."""
+    folder.mkdir(parents=True, exist_ok=True)
+    report = done.report
+    (folder / "report.json").write_text(json.dumps(report, indent=2), encoding="utf-8")
+    if "confusion" in report:
+        labels = [each["label"] for each in report["classes"]]
+        text = json.dumps({"labels": labels, "rows": report["confusion"]}, indent=2)
+        (folder / "confusion.json").write_text(text, encoding="utf-8")
+    if done.picture:
+        (folder / PICTURE).write_bytes(done.picture)
+
+
+def tell_skipped(report: dict[str, Any]) -> None:
+    """Say on stderr which files were left out."""
+    if report["skipped"]:
+        exits.say(
+            f"Left out {report['skipped']} files that cannot be read, the first of them "
+            f"{report['first_error']}"
+        )
 
 
 def tell_accuracy(variant: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ import click
 
 from hookline.cli import padding
 from hookline.cli.shell import output_option
+from hookline.core.formatting import ARGUMENTS
 
 if TYPE_CHECKING:
     from hookline.client.deployment import Force, Gathering, Scale, Serving, Shape
@@ -323,9 +324,7 @@ _GATHERING = (
     ),
 )
 _FORMATTER = (
-    click.option(
-        "--formatter", type=click.Choice(("raw", "classification")), help="How answers look."
-    ),
+    click.option("--formatter", type=click.Choice(tuple(ARGUMENTS)), help="How answers look."),
     click.option(
         "-a",
         "--formatter-args",

@@ -35,7 +35,7 @@ JobStatus = Literal[
 ]
 Role = Literal["admin", "user"]
 RecordPlace = Literal["own", "jobs"]
-FormatterName = Literal["raw", "classification"]
+FormatterName = Literal["raw", "classification", "regression", "embedding", "tokens", "boxes"]
 DecoderName = Literal["pillow", "simplejpeg", "exact"]  # of JPEGs, without a preprocess hook
 SplitName = Literal["files", "lines"]
 OutputFormat = Literal["csv", "jsonl", "parquet"]

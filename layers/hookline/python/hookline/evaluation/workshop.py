@@ -24,6 +24,7 @@ from hookline.runtime.spec import PipelineSpec
 
 MIN_AGREEMENT = 0.99
 MAX_FILES = 512  # to calibrate and compare on; more change little and take long
+PICTURE = "confusion.png"
 _STEPS = "hookline.evaluation.steps"
 
 
@@ -45,6 +46,14 @@ class Material:
         step = max(1, len(names) / most)
         kept = [names[int(at * step)] for at in range(min(len(names), most))]
         return Material({name: self.files[name] for name in kept}, self.truth)
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """How good a model is, as JSON; `picture` is the PNG of its confusion matrix, if it has one."""
+
+    report: dict[str, Any]
+    picture: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +98,30 @@ class Workshop:
         }
         method = how.method(has_files=bool(material.files))
         return {"precision": precision, "method": method, "accuracy": report}
+
+    def evaluate(
+        self,
+        spec: PipelineSpec,
+        material: Material,
+        *,
+        task: str = "auto",
+        top_k: int = 5,
+    ) -> Evaluation:
+        """Ask `spec` all files whose truth is known. Raise what stops it."""
+        truth = material.truth or {}
+        material = material.chosen(len(material.files))
+        with _scratch() as work:
+            details = {
+                "pipeline": msgspec.to_builtins(spec),
+                "files": {name: str(path.resolve()) for name, path in material.files.items()},
+                "truth": {name: list(truth[name]) for name in material.files},
+                "task": task,
+                "top_k": top_k,
+            }
+            job = _job(f"{_STEPS}.measure", spec.model_path, work / "measure", details)
+            report = self.bench.run(job, *_seen(spec), *_folders(material)).report
+            picture = work / "measure" / PICTURE
+            return Evaluation(report, picture.read_bytes() if picture.is_file() else b"")
 
     def _read(self, spec: PipelineSpec, material: Material, work: Path) -> Result:
         """Examples of the files, in the folder `read` of `work`."""

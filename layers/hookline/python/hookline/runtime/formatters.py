@@ -5,7 +5,8 @@ classification  {"num_preds": 1, "probability": true, "label": false, "index": f
                  "output": name of the output with the scores}
 
 Scores are reported as the model gives them: logits stay logits. Numbers that are not finite
-follow `hookline.runtime.rendering`, and rank below every other score.
+follow `hookline.runtime.rendering`, and rank below every other score. Those of models that are no
+classifiers are in `hookline.runtime.output_kinds`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import numpy as np
 from hookline.core.errors import InvalidInput, InvalidOutput
 from hookline.runtime.backends.tensors import TensorSpec
 from hookline.runtime.items import Answer
+from hookline.runtime.output_kinds import KINDS
 from hookline.runtime.rendering import JSON, array_json, cells, encoded, json_text
 
 Array = np.ndarray[Any, Any]
@@ -57,17 +59,16 @@ def formatter_for(
     """
     if name == "raw":
         return partial(_raw, _parsed(name, args, RawArgs))
+    if name in KINDS:
+        kind, write = KINDS[name]
+        return partial(write, _with_labels(name, _parsed(name, args, kind), labels), tuple(labels))
     chosen = _parsed(name, args, ClassificationArgs)
     if not (chosen.probability or chosen.label or chosen.index):
         raise InvalidInput(
             "The classification formatter has nothing to show.",
             hint="Turn on probability, label or index.",
         )
-    if chosen.label and not labels:
-        raise InvalidInput(
-            "The classification formatter cannot show labels: the model has none.",
-            hint="Import the model with --labels, or leave label out.",
-        )
+    _with_labels(name, chosen, labels)
     return partial(_classification, chosen, tuple(labels), _scores_output(chosen, outputs))
 
 
@@ -84,6 +85,16 @@ def _parsed(name: str, args: Mapping[str, Any], kind: type[Args]) -> Args:
             why=f"{error}.",
             hint=f"It takes {allowed}.",
         ) from error
+
+
+def _with_labels(name: str, args: Args, labels: Sequence[str]) -> Args:
+    """`args`, unless they ask for the labels of a model that has none."""
+    if getattr(args, "label", False) and not labels:
+        raise InvalidInput(
+            f"The {name} formatter cannot show labels: the model has none.",
+            hint="Import the model with --labels, or leave label out.",
+        )
+    return args
 
 
 def _raw(args: RawArgs, output: Any, _: bytes) -> Answer:

@@ -32,6 +32,7 @@ from hookline.runtime.items import (
     TensorItem,
 )
 from hookline.runtime.model import Model
+from hookline.runtime.output_kinds import KINDS
 from hookline.runtime.padding import padded_together
 from hookline.runtime.preprocessors import by_mime_type
 from hookline.runtime.rendering import answer_from
@@ -205,7 +206,7 @@ def _formatter(
     labels = own.labels if own else spec.labels
     outputs = own.outputs if own and predicts_itself else ()
     postprocess = formatter_for(spec.formatter, spec.formatter_args, labels, outputs)
-    if predicts_itself:
+    if predicts_itself or spec.formatter in KINDS:  # there a matrix of one row is no vector
         return lambda output, item: postprocess(output, item.body)
     return lambda output, item: postprocess(as_vector(output), item.body)
 

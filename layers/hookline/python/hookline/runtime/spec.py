@@ -12,6 +12,7 @@ from typing import Any, Literal
 import msgspec
 
 DecoderName = Literal["pillow", "simplejpeg", "exact"]  # of JPEGs
+FormatterName = Literal["raw", "classification", "regression", "embedding", "tokens", "boxes"]
 
 
 class Preparation(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,7 +54,7 @@ class PipelineSpec(msgspec.Struct, frozen=True, kw_only=True):
     preparation: Preparation = Preparation()
     code_dir: str = ""
     site_dirs: tuple[str, ...] = ()  # packages and repositories, put first on sys.path
-    formatter: Literal["raw", "classification"] = "raw"
+    formatter: FormatterName = "raw"
     formatter_args: dict[str, Any] = {}
     decoder: DecoderName = "pillow"
     padding: Padding | None = None
