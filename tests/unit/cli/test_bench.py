@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -24,6 +25,7 @@ class Handler(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     asked: list[tuple[str, str, bytes]]
+    slow_s: float
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -31,6 +33,7 @@ class Handler(BaseHTTPRequestHandler):
         if is_good:
             self.asked.append((self.path, self.headers["Content-Type"], body))
         problem = b'{"code": "unauthenticated", "title": "The token is missing or wrong."}'
+        time.sleep(Handler.slow_s)
         answer = b"{}" if is_good else problem
         self.send_response(200 if is_good else 401)
         self.send_header("Content-Length", str(len(answer)))
@@ -43,7 +46,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server() -> Iterator[str]:
-    Handler.asked = []
+    Handler.asked, Handler.slow_s = [], 0.0
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
         http.daemon_threads = True
         thread = threading.Thread(target=http.serve_forever)
@@ -117,6 +120,14 @@ def test_what_does_not_fit_is_said(hookline: Call, options: tuple[str, ...], sai
     result = hookline("bench", "http://127.0.0.1:1", *options)
     assert result.exit_code == 2
     assert said in result.stderr
+
+
+def test_a_window_lasts_until_something_is_answered(server: str, hookline: Call) -> None:
+    Handler.slow_s = 0.3
+    options = ("--token", "secret", "--shape", "4", "--warmup", "0", "--duration", "0.05")
+    result = hookline("bench", server, *options, "-o", "json")
+    [level] = json.loads(result.stdout)
+    assert level["p50_ms"] >= 300
 
 
 def test_a_stream_by_its_id_needs_its_token(hookline: Call) -> None:

@@ -49,6 +49,11 @@ class Load(Protocol):
         """Begin. Raise Unavailable where nothing answers."""
         ...
 
+    @property
+    def has_answers(self) -> bool:
+        """Whether there is anything to take: an answer, or a connection that broke."""
+        ...
+
     def take(self) -> Seen:
         """What was seen since this was called before."""
         ...
@@ -69,6 +74,10 @@ class _Asking:
         self._failures = 0
         self._opening: set[asyncio.Task[None]] = set()
         self._all: set[Connection] = set()
+
+    @property
+    def has_answers(self) -> bool:
+        return bool(self._seen.statuses)
 
     def take(self) -> Seen:
         seen, self._seen = self._seen, Seen(time.monotonic())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from hookline.core.errors import (
 )
 
 _FIRST_ANSWER_S = 60.0
+_LOOK_S = 0.001
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,8 +113,13 @@ class Session:
 
 
 async def _window(load: Load, seconds: float) -> Window:
+    """What is seen in so many seconds, and until the first answer where that takes longer."""
     began_cpu_s = time.thread_time()
     await asyncio.sleep(seconds)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_FIRST_ANSWER_S):
+            while not load.has_answers:  # noqa: ASYNC110 - the load may not know of waiting
+                await asyncio.sleep(_LOOK_S)
     return _seen(load, time.thread_time() - began_cpu_s)
 
 
