@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import signal
 import traceback
 import warnings
 from collections.abc import Generator
@@ -13,6 +14,15 @@ import pytest
 from hookline.adapters.embedded import wiring
 from hookline.core.ports import Ports
 from tests.fakes import FakeClock, FakeFleet
+
+
+def pytest_configure() -> None:
+    """A shell that runs the tests in the background has them ignore Ctrl-C, and so their children.
+
+    Those that a test interrupts would go on.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

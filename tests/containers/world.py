@@ -5,8 +5,10 @@ The test acts for ECS: it says which task a process is, and gives it the metadat
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -48,8 +50,34 @@ from tests.unit.adapters.aws import world as aws
 TENANT, CLUSTER = "acme", "main"
 TIMEOUT_S = 60.0
 
-_hosts = count(2)
-"""Every process has a loopback address of its own, so that all may listen on 8080."""
+PORT = 8080  # of every process of the image
+_started = count(1)
+
+
+@contextmanager
+def own_host() -> Iterator[str]:
+    """A loopback address that nothing else on this machine has, so that all may listen on 8080.
+
+    Its UDP port of that number is held meanwhile: a mark that other processes see, and that ends
+    with this one.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as mark:
+        yield next(host for host in _loopback_hosts() if _is_marked(mark, host))
+
+
+def _loopback_hosts() -> Iterator[str]:
+    return (f"127.0.{high}.{low}" for high in range(256) for low in range(2, 255))
+
+
+def _is_marked(mark: socket.socket, host: str) -> bool:
+    """Whether `mark` could be set; otherwise somebody else has the address."""
+    try:
+        mark.bind((host, PORT))
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        return False
+    return True
 
 
 @dataclass
@@ -167,13 +195,14 @@ class Account:
     ) -> Iterator[Container]:
         """The image's command, as ECS runs it for that group; killed at the end."""
         name = service_name(TENANT, TENANT, group) if group else f"{kind}-service"
-        host = f"127.0.0.{next(_hosts)}"
-        log_path = self.folder / f"{host}.log"
-        with agent(metadata(self._task(name), CLUSTER, cpus=cpus)) as endpoint:
+        number = next(_started)
+        log_path = self.folder / f"{number}.log"
+        told = metadata(self._task(name), CLUSTER, cpus=cpus)
+        with agent(told) as endpoint, own_host() as host:
             environment = self._environment(kind) | {
                 METADATA: endpoint,
                 "HOOKLINE_HOST": host,
-                "HOOKLINE_HOME": str(self.folder / host),
+                "HOOKLINE_HOME": str(self.folder / str(number)),
                 **settings,
             }
             with log_path.open("wb") as log:
@@ -185,7 +214,7 @@ class Account:
                     cwd="/",
                 )
             try:
-                yield Container(popen, log_path, f"http://{host}:8080")
+                yield Container(popen, log_path, f"http://{host}:{PORT}")
             finally:
                 popen.kill()
                 popen.wait()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -20,17 +21,24 @@ class Heartbeat:
     `is_held` turns false before the lease ends, so that its holder stops before another begins.
     """
 
-    def __init__(self, queue: Queue, lease: Lease, lease_s: int) -> None:
-        self._queue, self._lease, self._lease_s = queue, lease, lease_s
+    def __init__(
+        self,
+        queue: Queue,
+        lease: Lease,
+        lease_s: int,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._queue, self._lease, self._lease_s, self._clock = queue, lease, lease_s, clock
         self._margin_s = lease_s / 6
-        self._ends_at = time.monotonic() + lease_s
+        self._ends_at = self._clock() + lease_s
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
     @property
     def is_held(self) -> bool:
         """Whether nobody else can have the message yet."""
-        return time.monotonic() < self._ends_at - self._margin_s
+        return self._clock() < self._ends_at - self._margin_s
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -51,7 +59,7 @@ class Heartbeat:
                 return
 
     def _beat(self) -> bool:
-        began = time.monotonic()
+        began = self._clock()
         try:
             self._queue.extend(self._lease, self._lease_s)
         except Conflict:
