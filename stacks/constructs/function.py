@@ -63,6 +63,7 @@ class ControlFunction(Construct):
             role=self._role(function, log_group, rights),
             log_group=log_group,
             logging_format=lambda_.LoggingFormat.JSON,
+            recursive_loop=_loop(function),
         )
         self._listen(function)
 
@@ -131,3 +132,15 @@ class ControlFunction(Construct):
         """No dead letters: the schedule soon does what a lost event asked for."""
         target = targets.LambdaFunction(self.handler, retry_attempts=2)
         events.Rule(self, name, schedule=schedule, event_pattern=event_pattern, targets=[target])
+
+
+def _loop(function: Function) -> lambda_.RecursiveLoop | None:
+    """Work that goes on in another run is a message to itself; every chain of them has an end.
+
+    Lambda stops a chain after 16 calls unless told that it is meant.
+    """
+    is_meant = any(
+        grant.port == "queue" and grant.place == function.queue and "send" in grant.verbs
+        for grant in function.grants
+    )
+    return lambda_.RecursiveLoop.ALLOW if is_meant else None
