@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 
 import jsii
-from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import Duration, RemovalPolicy, Stack
 from aws_cdk import aws_apigateway as rest
 from aws_cdk import aws_apigatewayv2 as gateway
 from aws_cdk import aws_elasticloadbalancingv2 as elbv2
@@ -76,7 +76,13 @@ class TenantApi(Construct):
 
     def _stage(self, requests_per_s: int, retention: logs.RetentionDays) -> None:
         group = logs.LogGroup(
-            self, "Access", retention=retention, removal_policy=RemovalPolicy.DESTROY
+            self,
+            "Access",
+            # The account's policy for such logs names each group and has 5,120 characters, but one
+            # line for all of these (CloudWatch Logs' user guide).
+            log_group_name=f"/aws/vendedlogs/hookline/{Stack.of(self).stack_name}",
+            retention=retention,
+            removal_policy=RemovalPolicy.DESTROY,
         )
         gateway.HttpStage(
             self,

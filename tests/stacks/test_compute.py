@@ -311,6 +311,18 @@ def test_the_access_log_has_no_paths_which_may_hold_tokens(tenant: Template) -> 
     assert "header" not in line.lower()
 
 
+def test_the_access_log_is_where_aws_lets_any_number_of_apis_write(templates: Templates) -> None:
+    """One policy of the account names all other groups, and has room for some forty."""
+    names = []
+    for tenant in ("Tenant-acme", "Tenant-globex"):
+        template = templates[tenant]
+        (stage,) = template.of_type("AWS::ApiGatewayV2::Stage").values()
+        group = text(stage["AccessLogSettings"]["DestinationArn"]).removesuffix(".Arn")
+        names.append(template.of_type("AWS::Logs::LogGroup")[group]["LogGroupName"])
+    assert all(name.startswith("/aws/vendedlogs/hookline/") for name in names)
+    assert len(set(names)) == 2
+
+
 def test_production_keeps_its_data_and_has_a_spare_of_everything(synthesize: Synthesize) -> None:
     found = synthesize(
         tenant="acme",
