@@ -39,7 +39,7 @@ class GatewayService(Construct):
             "Service",
             cluster=platform.cluster,
             task_definition=definition,
-            desired_count=least_tasks,
+            # No count, or every change of the service would take back what the scaling has added.
             min_healthy_percent=100,
             security_groups=[self.security_group],
             circuit_breaker=ecs.DeploymentCircuitBreaker(enable=True, rollback=True),

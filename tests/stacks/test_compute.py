@@ -323,6 +323,14 @@ def test_the_access_log_is_where_aws_lets_any_number_of_apis_write(templates: Te
     assert len(set(names)) == 2
 
 
+def test_a_deployment_leaves_the_gateways_that_the_load_needs(tenant: Template) -> None:
+    """A count in the template would be set again by each change of the service."""
+    (gateway,) = (
+        one for name, one in tenant.of_type("AWS::ECS::Service").items() if "Gateway" in name
+    )
+    assert "DesiredCount" not in gateway
+
+
 def test_production_keeps_its_data_and_has_a_spare_of_everything(synthesize: Synthesize) -> None:
     found = synthesize(
         tenant="acme",
@@ -343,9 +351,11 @@ def test_production_keeps_its_data_and_has_a_spare_of_everything(synthesize: Syn
     assert len(platform.of_type("AWS::ECS::CapacityProvider")) == 3
     assert any("Inf1" in name for name in tenant.of_type("AWS::ECS::TaskDefinition"))
     gateway = [
-        one for name, one in tenant.of_type("AWS::ECS::Service").items() if "Gateway" in name
+        one["MinCapacity"]
+        for name, one in tenant.of_type("AWS::ApplicationAutoScaling::ScalableTarget").items()
+        if "Gateway" in name
     ]
-    assert [one["DesiredCount"] for one in gateway] == [2]
+    assert gateway == [2]
     for template in found.values():
         for role in template.of_type("AWS::IAM::Role").values():
             assert text(role["PermissionsBoundary"]).endswith(":policy/limits")
