@@ -175,12 +175,28 @@ def test_class_probabilities_of_scikit_learn_become_an_array(tmp_path: Path) -> 
     assert output["scores"].tolist() == [0.25, 0.75]
 
 
-def test_onnxruntime_reports_nothing_to_its_maker(tmp_path: Path) -> None:
-    model = onnx_models.convolution(tmp_path / "model.onnx")
-    load = "from hookline.runtime.backends.onnx import OnnxBackend as B; import sys\n"
-    load += "B.load(sys.argv[1], threads=1, gpus=0)"
+THE_BACKEND = """
+from hookline.runtime.backends.onnx import OnnxBackend
+OnnxBackend.load("model.onnx", threads=1, gpus=0)
+"""
+A_HOOK = """
+from hookline.runtime.inference_file import load_hooks
+load_hooks(".").init("model.onnx")
+"""
+OWN_SESSION = """
+import onnxruntime
+def init(prm):
+    return onnxruntime.InferenceSession(prm)
+"""
+
+
+@pytest.mark.parametrize("load", [THE_BACKEND, A_HOOK])
+def test_onnxruntime_reports_nothing_to_its_maker(load: str, tmp_path: Path) -> None:
+    onnx_models.convolution(tmp_path / "model.onnx")
+    (tmp_path / "inference.py").write_text(OWN_SESSION)
     done = subprocess.run(
-        [sys.executable, "-c", load, str(model)],
+        [sys.executable, "-c", load],
+        cwd=tmp_path,
         check=True,
         capture_output=True,
         # With nowhere to keep its device id, telemetry that is on says so.

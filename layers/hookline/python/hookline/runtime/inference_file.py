@@ -13,6 +13,7 @@ from types import ModuleType
 
 from hookline.core.archives import HOOK_FILE
 from hookline.core.errors import HookFailed
+from hookline.runtime import telemetry
 from hookline.runtime.artifacts import find_hooks
 from hookline.runtime.guard import CODE_DIR_VARIABLE, Guard
 from hookline.runtime.hooks import PARAMETERS, Hooks, seed_hooks
@@ -45,6 +46,7 @@ def load_hooks(code_dir: str, site_dirs: Sequence[str] = ()) -> Hooks:
 
 def _enter(code_dir: str, site_dirs: Sequence[str]) -> None:
     os.environ[CODE_DIR_VARIABLE] = code_dir
+    os.environ.update(telemetry.OFF)  # a hook may load it before we do
     os.chdir(code_dir)
     sys.path[:0] = [code_dir, *site_dirs]
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-# Unless told so before it is loaded, onnxruntime reports its use to its maker over the network.
-os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+from hookline.runtime import telemetry
+
+os.environ.update(telemetry.OFF)
 
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
