@@ -222,6 +222,33 @@ def test_a_reader_that_leaves_ends_a_run_quietly(bench: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_ctrl_c_ends_a_run_whatever_the_hook_makes_of_it(bench: Path) -> None:
+    (bench / "hooks" / "inference.py").write_text(
+        "import time\n"
+        "def postprocess(output, raw_input):\n"
+        "    print('waiting', flush=True)\n"
+        "    try:\n"
+        "        time.sleep(60)\n"
+        "    except BaseException:\n"
+        "        time.sleep(60)\n"
+    )
+    with subprocess.Popen(
+        command("run", "model.onnx", "good.json", "good.json", "--hooks", "hooks"),
+        cwd=bench,
+        env=environment(bench) | {"PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as run:
+        assert run.stdout is not None
+        next(line for line in run.stdout if "waiting" in line)
+        run.send_signal(signal.SIGINT)
+        said = run.stdout.read()
+        code = run.wait(20)
+
+    assert (code, said) == (130, "Interrupted.\n")
+
+
 def test_serve_that_is_stopped_while_it_loads_is_no_crash(bench: Path) -> None:
     (bench / "hooks" / "inference.py").write_text(
         "import time\nprint('loading', flush=True)\ntime.sleep(60)\n"

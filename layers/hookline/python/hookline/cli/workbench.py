@@ -127,6 +127,7 @@ def isolated(work: Callable[[], int]) -> int:
     if child == 0:
         os.setpgid(0, 0)  # Ctrl-C comes to us alone, and we pass it on
         kill_me_with_parent()
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a hook could catch a KeyboardInterrupt
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         _work_and_exit(work, told)
     asked: list[int] = []
@@ -140,9 +141,12 @@ def isolated(work: Callable[[], int]) -> int:
     signal.pthread_sigmask(signal.SIG_SETMASK, before)
     os.close(told)
     _, status = os.waitpid(child, 0)
-    return _exit_code(
+    code = _exit_code(
         os.waitstatus_to_exitcode(status), is_expected=bool(asked) or _has_word(heard)
     )
+    if code == exits.INTERRUPTED:
+        exits.say("Interrupted.")
+    return code
 
 
 def data_stream() -> BinaryIO:
