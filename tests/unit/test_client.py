@@ -23,6 +23,7 @@ from hookline.core.errors import (
     NotFound,
     Overloaded,
     TooManyRequests,
+    Unauthenticated,
     Unavailable,
 )
 from tests.unit.cli.fake_api import KEY, TOKEN, FakeApi, problem_response
@@ -75,6 +76,26 @@ def test_a_busy_cloud_is_asked_again_when_it_says(
     assert cloud.model(2).name == "m"
     assert clock.slept_s[0] == 7
     assert 0.25 <= clock.slept_s[1] <= 0.5
+
+
+@pytest.mark.parametrize("token", ["", "a\nb", "é", " padded "])
+def test_what_cannot_be_a_token_is_refused_without_asking(
+    api: FakeApi, cloud: Client, token: str
+) -> None:
+    with pytest.raises(Unauthenticated, match="cannot be a token"):
+        cloud.predict(token, b"[1]", "application/json")
+
+    assert not api.requests
+
+
+@pytest.mark.parametrize("mime_type", ["", "a\nb: c", "é/ü"])
+def test_what_cannot_be_a_mime_type_is_refused_without_asking(
+    api: FakeApi, cloud: Client, mime_type: str
+) -> None:
+    with pytest.raises(BadRequest, match="Content-Type"):
+        cloud.predict(TOKEN, b"[1]", mime_type)
+
+    assert not api.requests
 
 
 def test_patience_ends(api: FakeApi, cloud: Client, clock: Clock) -> None:

@@ -8,6 +8,7 @@ and creates, which carry an Idempotency-Key.
 from __future__ import annotations
 
 import random
+import re
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
@@ -21,12 +22,14 @@ from hookline.core.errors import (
     BadRequest,
     DeadlineExceeded,
     InputChanged,
+    Unauthenticated,
     Unavailable,
 )
 
 ATTEMPTS = 5
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 4.0
 LONGEST_RETRY_AFTER_S = 60.0
+_HEADER_VALUE = re.compile(r"[!-~](?:[ -~]*[!-~])?")
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 T = TypeVar("T", bound=View)
 Build = Callable[[], httpx2.Request]
@@ -156,6 +159,7 @@ class Wire:
         content: Callable[[], bytes | Iterator[bytes]] | None = None,
     ) -> Build:
         target = self._target(url)
+        _check(headers)
 
         def build() -> httpx2.Request:
             return self._http.build_request(
@@ -221,6 +225,20 @@ class Page(View, frozen=True, kw_only=True):
 
     items: tuple[Any, ...] = ()
     next_page_token: str = ""
+
+
+def _check(headers: dict[str, str]) -> None:
+    """Raise where a header that came from a person cannot be sent."""
+    for name, value in headers.items():
+        if _HEADER_VALUE.fullmatch(value):
+            continue
+        if name == "Authorization":
+            raise Unauthenticated(
+                "What was given cannot be a token or a key.",
+                why="It is empty, or has letters that none has.",
+                hint="Give the token of `model deploy`, or the key of `key create`, as it is.",
+            )
+        raise BadRequest(f"{value!r} cannot be sent as the {name}.", hint="Use plain ASCII.")
 
 
 def _endpoint(text: str) -> httpx2.URL:
