@@ -204,6 +204,19 @@ def test_a_body_in_base64_is_read(handle: Handler) -> None:
     assert handle(request, None)["body"] == "é"
 
 
+FORM = {"content-type": "application/x-www-form-urlencoded"}
+
+
+def test_json_that_curl_calls_a_form_is_read(handle: Handler) -> None:
+    assert handle(event("POST", "/echo", '{"name": "x"}', headers=FORM), None)["body"] == "x"
+
+
+def test_a_form_is_not_json(handle: Handler) -> None:
+    answer = ask(handle, "POST", "/echo", "name=x", headers=FORM)
+
+    assert (answer.status, answer.body["title"]) == (400, "The body is not valid JSON.")
+
+
 def test_another_content_type_is_415(handle: Handler) -> None:
     answer = ask(handle, "POST", "/echo", "<a/>", headers={"content-type": "text/xml"})
 

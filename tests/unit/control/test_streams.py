@@ -201,7 +201,7 @@ def test_half_a_bundle_is_refused(plane: Plane, bundle: dict[str, Any]) -> None:
         ({"formatter": "classification", "formatter_args": {"label": True}}, "labels"),
         ({"formatter": "classification", "formatter_args": {"index": 1}}, "true or false"),
         ({"replicas": 0}, "replicas"),
-        ({"min_replicas": 2, "max_replicas": 1}, "max_replicas"),
+        ({"min_replicas": 2, "max_replicas": 1}, "body: min_replicas is at most max_replicas"),
         ({"max_replicas": 0}, "max_replicas"),
         ({"replicas": 2, "max_replicas": 3}, "either"),
         ({"target_in_flight": 0}, "target_in_flight"),

@@ -33,9 +33,11 @@ from hookline.core.topology import Handler
 log = logging.getLogger(__name__)
 
 PROBLEM_JSON = "application/problem+json"
+FORM = "application/x-www-form-urlencoded"
 SERVER_FAULT = 500
 RETRY_AFTER_S = "1"
 MAX_LISTED_ERRORS = 20
+PYDANTIC = "Value error, "  # what it puts before our own sentences
 
 
 class Router(APIGatewayHttpRouter):
@@ -87,7 +89,7 @@ class Api(APIGatewayHttpResolver):
         self.exception_handler(Exception)(self._unknown)
 
     def resolve(self, event: Any, context: Any) -> dict[str, Any]:
-        event = {**event, **_as_text(event)}
+        event = {**event, **_as_text(event), "headers": _without_form(event.get("headers") or {})}
         # Powertools keeps the event on the class, where every thread would see it; an attribute of
         # the instance hides that one. And it gives a resolver the context of another one that the
         # routers joined before, with the request that may be in progress there.
@@ -158,10 +160,19 @@ def _as_text(event: dict[str, Any]) -> dict[str, Any]:
     return {"body": body, "isBase64Encoded": False}
 
 
+def _without_form(headers: Mapping[str, str]) -> dict[str, str]:
+    """The headers; a body that `curl -d` calls a form is JSON like every other."""
+    return {
+        name: value
+        for name, value in headers.items()
+        if not (name.lower() == "content-type" and value.startswith(FORM))
+    }
+
+
 def _described(fault: dict[str, Any]) -> str:
     """`body.replicas: Input should be greater than or equal to 1`."""
     where = ".".join(str(part) for part in fault["loc"])
-    return f"{where}: {fault['msg']}"
+    return f"{where}: {fault['msg'].removeprefix(PYDANTIC)}"
 
 
 def parsed(body: str) -> dict[str, Any]:
