@@ -179,6 +179,13 @@ def test_a_broken_image_is_the_callers_fault(body: bytes, rgb_model: Model) -> N
         prepared(body, "image/jpeg", rgb_model)
 
 
+def test_what_is_no_image_is_told_in_the_same_words_each_time(rgb_model: Model) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        prepared(b"<html>", "image/png", rgb_model)
+
+    assert caught.value.why == "Its first bytes are those of no image."
+
+
 def test_too_many_pixels_are_refused_without_a_warning(rgb_model: Model) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the refusal must not hang on Pillow's warning

@@ -16,7 +16,7 @@ import zlib
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from hookline.core.errors import InvalidInput
 from hookline.runtime.decoding import scaled
@@ -91,9 +91,15 @@ def _decoded(body: bytes, mode: str, wanted: tuple[int, int], decoder: DecoderNa
     except _BROKEN as error:
         raise InvalidInput(
             "The image cannot be decoded.",
-            why=f"{type(error).__name__}: {error}.",
+            why=_cause(error),
             hint=f"Send a whole {', '.join(FORMATS)}.",
         ) from error
+
+
+def _cause(error: BaseException) -> str:
+    if isinstance(error, UnidentifiedImageError):  # its own words hold an address in memory
+        return "Its first bytes are those of no image."
+    return f"{type(error).__name__}: {error}."
 
 
 def _converted(image: Image.Image, mode: str) -> Image.Image:
