@@ -6,6 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from hookline.convert.isolation import Bench
+from hookline.core.records import Precision
+from hookline.evaluation.workshop import Material, Workshop
+from hookline.runtime.spec import PipelineSpec
 from tests.e2e.cloud import CLASSIFY, DIGITS, Cloud, digit_files
 
 TRUTH = f"{DIGITS}/truth.csv"
@@ -90,3 +94,19 @@ def test_a_volume_without_files_cannot_calibrate(
     )  # fmt: skip
 
     assert "has no file to read" in done.stderr
+
+
+@pytest.mark.formats
+@pytest.mark.parametrize("precision", ["fp16", "mixed", "int8", "int4"])
+def test_a_python_without_onnx_builds_an_environment(
+    precision: Precision, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
+) -> None:
+    cache = tmp_path_factory.getbasetemp() / "precisions"
+    shop = Workshop(Bench("auto", ()), cache, lambda _: None, modules=("no_such_module",))
+    spec = PipelineSpec(model_path=f"{DIGITS}/digits.onnx", threads=1)
+    files = Material({path.name: path for path in digit_files()})
+
+    told = shop.optimize(spec, precision, files, tmp_path / "variant.onnx")
+
+    assert told["accuracy"]["agreement"] >= 0.98
+    assert len([each for each in cache.iterdir() if len(each.name) == 64]) == 1

@@ -58,11 +58,15 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class Workshop:
-    """`bench` runs the steps, `cache_dir` keeps environments, `tell` hears how it goes."""
+    """`bench` runs the steps, `cache_dir` keeps environments, `tell` hears how it goes.
+
+    Without one of `modules` in this Python, variants are made in an environment of their own.
+    """
 
     bench: Bench
     cache_dir: Path
     tell: Callable[[str], None]
+    modules: tuple[str, ...] = MODULES
 
     def optimize(
         self,
@@ -155,7 +159,7 @@ class Workshop:
 
     def _site(self) -> Path | None:
         """The folder with the packages that make variants; None where this Python has them."""
-        if all(find_spec(name) for name in MODULES):
+        if all(find_spec(name) for name in self.modules):
             return None
         began_s = time.monotonic()
         self.tell(f"Preparing the environment for precisions: {', '.join(PACKAGES)}.")

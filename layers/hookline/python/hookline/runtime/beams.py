@@ -22,7 +22,7 @@ def best_sequences(scores: Array, num_beams: int) -> Array:
         raise InvalidInput(f"num_beams is {num_beams}.", hint="Ask for one beam or more.")
     beams = np.zeros((1, 0), np.int64)
     totals = np.zeros(1)
-    for step in _log_probabilities(scores.astype(np.float64)):
+    for step in log_probabilities(scores.astype(np.float64)):
         candidates = (totals[:, None] + step[None, :]).ravel()
         best = np.argsort(-candidates, kind="stable")[:num_beams]
         parents, tokens = np.divmod(best, len(step))
@@ -31,7 +31,8 @@ def best_sequences(scores: Array, num_beams: int) -> Array:
     return beams
 
 
-def _log_probabilities(scores: Array) -> Array:
+def log_probabilities(scores: Array) -> Array:
+    """The logarithms of probabilities, or of the softmax of logits, along the last axis."""
     sums = scores.sum(axis=-1)
     if (scores >= 0).all() and np.allclose(sums, 1, atol=_TOLERANCE):
         return np.log(np.maximum(scores, np.finfo(np.float64).tiny))

@@ -19,6 +19,7 @@ from hookline.runtime.backends.tensors import Backend, TensorSpec, zeros
 from hookline.runtime.beams import best_sequences
 from hookline.runtime.decoding import require_decoder
 from hookline.runtime.fitting import Array, Form, Shape, Slot, slot_of
+from hookline.runtime.generation import MAX_TOKENS, PAST, Decoder, Wish
 from hookline.runtime.metadata import filled_up
 from hookline.runtime.padding import Padder, padder_of
 from hookline.runtime.sizing import worthwhile_items
@@ -111,8 +112,12 @@ class Model:
     def get_outputs_beam(self, data: Any, num_beams: int = 2) -> Array:
         """The likeliest token sequences, for models whose output is token scores [N, T, V].
 
-        Returns int64 [N, num_beams, T], best first, or [num_beams, T] for a single example.
+        Returns int64 [N, num_beams, T], best first, or [num_beams, T] for a single example. A model
+        that is fed its own past continues `data`, the tokens so far, as `generate` does.
         """
+        if any(spec.name.startswith(PAST) for spec in self.inputs):
+            found = self.generate(data, num_beams=num_beams)
+            return found[None] if np.ndim(data) > 1 else found
         feeds = data if isinstance(data, Mapping) else self._only_input(data)
         outputs, form = self._forward(feeds)
         scores = next(iter(outputs.values()))
@@ -126,6 +131,30 @@ class Model:
         if is_one:
             return best_sequences(scores, num_beams)
         return np.stack([best_sequences(one, num_beams) for one in scores])
+
+    def generate(
+        self,
+        tokens: Any,
+        *,
+        max_tokens: int = MAX_TOKENS,
+        num_beams: int = 1,
+        end: int | None = None,
+    ) -> Array:
+        """What a model of tokens continues `tokens` with, numbers [T]: int64 [num_beams, steps].
+
+        Best first, without `tokens`. Shorter sequences are filled up with `end`, the token that
+        ends one; unless given it is the eos_token_id of the model's metadata, if that has one.
+        """
+        noted = self._backend.metadata.get("eos_token_id", "")
+        end = int(noted) if end is None and noted.isdigit() else end
+        prompt = np.asarray(tokens)
+        if prompt.dtype.kind not in "iu" or not prompt.size or prompt.shape[-1:] != (prompt.size,):
+            raise InvalidInput(
+                f"The tokens to continue are {prompt.dtype} of shape {list(prompt.shape)}.",
+                hint="Give whole numbers, at least one, of one sequence: [5, 2, 7].",
+            )
+        wish = Wish(max_tokens=max_tokens, num_beams=num_beams, end=end)
+        return Decoder(self._backend).generate(prompt.ravel(), wish)
 
     def fit(self, data: Any) -> dict[str, Array]:
         """What a preprocess hook returned, as one example. Raise InvalidInput if it is not."""
