@@ -17,6 +17,7 @@ import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from hookline.core.errors import InvalidInput, InvalidOutput, ModelLoadFailed
+from hookline.runtime.backends import providers
 from hookline.runtime.backends.tensors import STRING, TensorSpec
 
 _ERRORS = (
@@ -69,14 +70,14 @@ class OnnxBackend:
     @classmethod
     def load(cls, path: str, *, threads: int, gpus: int) -> OnnxBackend:
         """Load the model file at `path`. Raise ModelLoadFailed, saying why."""
+        asked = providers.wanted(gpus, onnxruntime.get_available_providers())
         try:
-            session = onnxruntime.InferenceSession(
-                path, _options(threads), providers=_providers(gpus)
-            )
+            session = onnxruntime.InferenceSession(path, _options(threads), providers=asked)
         except _ERRORS as error:
             raise ModelLoadFailed(
                 "The model cannot be loaded.", why=_why(error, path), hint="Is it an ONNX file?"
             ) from error
+        providers.check(asked, session.get_providers())
         return cls(session)
 
     def run(self, feeds: Mapping[str, np.ndarray[Any, Any]]) -> list[np.ndarray[Any, Any]]:
@@ -97,17 +98,6 @@ def _options(threads: int) -> onnxruntime.SessionOptions:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = _SEVERITY_FATAL
     return options
-
-
-def _providers(gpus: int) -> list[str]:
-    if not gpus:
-        return ["CPUExecutionProvider"]
-    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
-        raise ModelLoadFailed(
-            f"The model asks for {gpus} GPU, but this machine's onnxruntime cannot use one.",
-            hint="Deploy without -g, or install onnxruntime-gpu on a machine with a GPU.",
-        )
-    return ["CUDAExecutionProvider", "CPUExecutionProvider"]
 
 
 def _why(error: Exception, path: str = "") -> str:
