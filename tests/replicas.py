@@ -90,7 +90,13 @@ class Process:
 
 
 def launch_spec(
-    folder: Path, hooks: str = ECHO, *, sandbox: SandboxSpec | None = None, **server: Any
+    folder: Path,
+    hooks: str = ECHO,
+    *,
+    sandbox: SandboxSpec | None = None,
+    pipeline: PipelineSpec | None = None,
+    places: tuple[str, ...] = (),
+    **server: Any,
 ) -> Path:
     """Lay out a launch in `folder`: code, an empty model, a run folder, the spec file."""
     code, run = folder / "code", folder / "run"
@@ -100,12 +106,13 @@ def launch_spec(
     (folder / "model").touch()
     server.setdefault("unix_socket", str(run / "s"))
     launch = LaunchSpec(
-        pipeline=PipelineSpec(model_path=str(folder / "model"), code_dir=str(code)),
+        pipeline=pipeline or PipelineSpec(model_path=str(folder / "model"), code_dir=str(code)),
         server=ServerSpec(
             ready_file=str(run / "ready"), failure_file=str(run / "failure.json"), **server
         ),
         sandbox=sandbox or SandboxSpec(mode="off"),
         parent_pid=os.getpid(),
+        places=places,
     )
     spec.write(launch, folder / "spec.json")
     return folder / "spec.json"

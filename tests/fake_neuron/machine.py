@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -63,8 +64,11 @@ def neuron_home(folder: Path, target: str, *, cores: int, version: str = "2.9.0.
 
 
 def network(path: Path, *layers: tuple[str, list[Array]]) -> Path:
-    """Save a network as the fake's TorchScript."""
+    """Save a network as the fake's TorchScript, with what tells TorchScript from other zips."""
     save(Module(list(layers)), path)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("net/code/net.py", "")
+        archive.writestr("net/constants.pkl", "")
     return path
 
 

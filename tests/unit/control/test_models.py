@@ -59,6 +59,7 @@ def test_an_imported_model_tells_what_its_file_says(plane: Plane) -> None:
         "preparation": {"mean": [], "std": [], "scale": 1.0, "layout": ""},
         "conversion": None,
         "variant": None,
+        "compilation": None,
         "status": "Ready",
         "created_at": "2023-11-14T22:13:20Z",
     }

@@ -9,7 +9,7 @@ from typing import Any
 
 from hookline.cli import exits
 from hookline.cli.modelfiles import ModelFiles, find_labels
-from hookline.convert.isolation import Bench
+from hookline.convert.isolation import TIMEOUT_S, Bench
 from hookline.convert.job import Result, Tensor
 from hookline.convert.pipeline import Kitchen
 from hookline.convert.sources import find_source
@@ -75,11 +75,11 @@ def tell_difference(found: ModelFiles) -> None:
     )
 
 
-def bench(config: Config) -> Bench:
+def bench(config: Config, *, timeout_s: float = TIMEOUT_S) -> Bench:
     """Steps see neither the user's files nor hookline's own."""
     home = Path.home()
     hidden = [config.home, config.config_home, *([home] if home != Path("/") else [])]
-    return Bench(sandbox=config.sandbox, hidden=tuple(hidden))
+    return Bench(sandbox=config.sandbox, hidden=tuple(hidden), timeout_s=timeout_s)
 
 
 def _conversion(title: str, result: Result) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""`hookline model`: import, export, optimize, evaluate, list, show, delete, deploy."""
+"""`hookline model`: import, export, optimize, evaluate, compile, list, show, delete, deploy."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from hookline.cli.options import (
     with_serving,
     with_wait,
 )
-from hookline.cli.preparing import preparation, with_model_options
+from hookline.cli.preparing import preparation, shapes, whole_numbers, with_model_options
 from hookline.cli.progress import progress
 from hookline.cli.shell import Shell, pass_shell
 
@@ -296,6 +296,82 @@ def evaluate(
     tell_skipped(report)
     is_table = shell.output == "table"
     shell.show({name: value for name, value in report.items() if not is_table or name in SUMMARY})
+
+
+@model_command.command(
+    "compile",
+    examples=(
+        "hookline model compile 2 --target inf2 --batch 1,8",
+        "hookline model compile 2 --target inf1 --cores 4 --pipeline --precision fp16",
+        "hookline model compile 2 --target inf2 --shape 128 --shape 512 --dynamic-batch",
+    ),
+)
+@click.argument("model_id", type=ID)
+@click.option(
+    "--target", type=click.Choice(("inf1", "inf2")), required=True, help="What it is to run on."
+)
+@click.option(
+    "--cores",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="NeuronCores in a row for each process, with the model on each.",
+)
+@click.option(
+    "--pipeline", "is_pipeline", is_flag=True, help="The model once, over all of the cores; inf1."
+)
+@click.option(
+    "--batch",
+    "batches",
+    callback=whole_numbers,
+    default="1",
+    show_default=True,
+    metavar="N,N,...",
+    help="How many examples one run takes, once compiled for each.",
+)
+@click.option(
+    "--dynamic-batch", "is_dynamic", is_flag=True, help="Any number of examples in one run."
+)
+@click.option(
+    "--precision",
+    type=click.Choice(("fp32", "mixed", "bf16", "fp16", "int8", "int4")),
+    default="mixed",
+    show_default=True,
+    help="What it computes in; mixed is what the compiler prefers.",
+)
+@click.option(
+    "--shape",
+    "shapes",
+    multiple=True,
+    callback=shapes,
+    metavar="N,N,...",
+    help="Of one example, where the model leaves it open; once for each size that is sent.",
+)
+@click.option("--name", help="What to call it; the model's own name and the target unless given.")
+@click.option(
+    "--compiler",
+    "sdk",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="A virtual environment with AWS's SDK; /opt/neuron unless given.",
+)
+@with_output
+@pass_shell
+def compile_(
+    shell: Shell, /, model_id: int, name: str | None, sdk: Path | None, **given: Any
+) -> None:
+    """Make a model for Inferentia of a TorchScript or .pt2 model.
+
+    It is compiled on this machine, which needs AWS's compiler and no device. The same model,
+    shapes, options and compiler give the file that was made before.
+    """
+    from hookline.cli.compiling import compiled, tell_operators  # noqa: PLC0415 - help needs none
+
+    with shell.client() as cloud:
+        model = compiled(shell.config, cloud, model_id, given, name=name or "", home=sdk)
+    tell_operators(model)
+    shell.show(model, ("id", "name", "format", "status"))
 
 
 @model_command.command("list", examples=("hookline model list", "hookline model list -o json"))

@@ -359,7 +359,17 @@ _SERVING = (
     ),
     *_FORMATTER,
     click.option(
-        "-g", "--gpus", type=click.IntRange(min=0), metavar="N", help="GPUs for each replica."
+        "-g",
+        "--gpus",
+        "--cores",
+        "gpus",
+        type=click.IntRange(min=0),
+        metavar="N",
+        help="GPUs for each replica; on inf1 and inf2 its NeuronCores, 0 for all of its machine.",
     ),
-    click.option("--device", type=click.Choice(("cpu", "gpu")), help="What it runs on."),
+    click.option(
+        "--device",
+        type=click.Choice(("cpu", "gpu", "inf1", "inf2")),
+        help="What it runs on; a compiled model knows.",
+    ),
 )

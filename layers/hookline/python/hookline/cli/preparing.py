@@ -45,6 +45,13 @@ def whole_numbers(ctx: click.Context, param: click.Parameter, text: str | None) 
         raise click.BadParameter(message, ctx, param) from error
 
 
+def shapes(
+    ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]
+) -> tuple[tuple[int, ...], ...]:
+    """Parse lists of whole numbers, one for each time that the option was given."""
+    return tuple(tuple(whole_numbers(ctx, param, text) or ()) for text in texts)
+
+
 _OPTIONS = (
     click.option("--labels", metavar="FILE", help="Names of the classes: a JSON list, or lines."),
     click.option("--mean", callback=numbers, metavar="N,N,N", help="Taken off, for each channel."),

@@ -37,6 +37,7 @@ class Model(View, frozen=True, kw_only=True):
     preparation: dict[str, Any] = {}
     conversion: dict[str, Any] | None = None
     variant: dict[str, Any] | None = None
+    compilation: dict[str, Any] | None = None
     created_at: str = ""
 
 

@@ -46,7 +46,7 @@ def predict(call: Calling, body: NewJob) -> Response[JobView]:
     """Predict every file that the volume has now."""
     if body.output_format == "parquet":
         check_parquet()
-    checked = serving.checked(call, call.find(Model, body.model_id), body)
+    checked = serving.checked_for_workers(call, call.find(Model, body.model_id), body)
     call.find(Volume, body.volume_id)
     notifying.checked(call, body.notify)
     fields = {name: getattr(body, name) for name in ("model_id", "volume_id", *SHAPE)}
@@ -62,7 +62,7 @@ def retry(call: Calling, job_id: int, body: NewRetry) -> Response[JobView]:
     earlier = call.find(Job, job_id)
     _check_can_be_retried(earlier)
     model = call.find(Model, earlier.model_id)
-    serves = serving.checked(call, model, serving.changed(earlier.serving, body))
+    serves = serving.checked_for_workers(call, model, serving.changed(earlier.serving, body))
     return _submitted(
         call,
         body,

@@ -11,7 +11,12 @@ from hookline.core.onnxfile import OnnxModel as Described
 from hookline.core.records import TensorSpec
 from hookline.core.requests import NewModel
 
-_TITLES = {"onnx": "an ONNX", "torchscript": "a TorchScript", "pt2": "a .pt2"}
+_TITLES = {
+    "onnx": "an ONNX",
+    "torchscript": "a TorchScript",
+    "pt2": "a .pt2",
+    "neuron": "a compiled",
+}
 _HINT = "Import it with `hookline model import`, which finds out what it is."
 
 
@@ -25,6 +30,11 @@ def inspect(file: BinaryIO, body: NewModel) -> Described:
         raise InvalidModel(f"The file is not {_TITLES[body.format]} model.", hint=_HINT)
     if body.format == "onnx":
         return onnxfile.inspect(file)
+    if (body.format == "neuron") != (body.compilation is not None):
+        raise InvalidModel(
+            "A model has a compilation where its format is neuron, and nowhere else.",
+            hint="Compile one with `hookline model compile`.",
+        )
     if not body.inputs or not body.outputs:
         raise InvalidModel(
             f"It is not said what the model takes and gives, and {_TITLES[body.format]} file "

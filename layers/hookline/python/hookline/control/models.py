@@ -13,8 +13,8 @@ from hookline.control.transactions import Write
 from hookline.control.uses import refuse_if_used
 from hookline.core.errors import NotFound
 from hookline.core.ports import Delete, Ports
-from hookline.core.records import Conversion, Model, Variant, upload_key
-from hookline.core.requests import NewModel, NewUpload, VariantFields
+from hookline.core.records import Compilation, Conversion, Model, Variant, upload_key
+from hookline.core.requests import CompilationFields, NewModel, NewUpload, VariantFields
 from hookline.core.topology import Handler
 from hookline.core.views import ModelFileView, ModelView, PageView, RequestView, UploadView
 
@@ -75,6 +75,7 @@ def _described(call: Call, body: NewModel) -> Model:
         preparation=signature.preparation(body, found, inputs),
         conversion=Conversion(**body.conversion.model_dump()) if body.conversion else None,
         variant=_variant(call, body.variant) if body.variant else None,
+        compilation=_compilation(call, body.compilation) if body.compilation else None,
         created_at=call.now(),
     )
 
@@ -84,6 +85,13 @@ def _variant(call: Call, told: VariantFields) -> Variant:
     if told.parent_id is not None:
         call.find(Model, told.parent_id)
     return Variant.model_validate(told.model_dump())
+
+
+def _compilation(call: Call, told: CompilationFields) -> Compilation:
+    """What to store of it. Raise NotFound for a model that is not there."""
+    if told.model_id is not None:
+        call.find(Model, told.model_id)
+    return Compilation.model_validate(told.model_dump())
 
 
 @router.get("/v1/models")

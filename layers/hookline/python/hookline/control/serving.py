@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 from hookline.control.caller import Call
 from hookline.control.volume_files import source
 from hookline.core.archives import HOOK_FILE, members
 from hookline.core.errors import InvalidBundle, InvalidInput, NotFound
 from hookline.core.formatting import check_args
+from hookline.core.neuroncores import CORES_PER_CHIP
 from hookline.core.records import (
     Bundle,
+    Compilation,
     CustomCode,
+    DeviceName,
     Model,
     Padding,
     Serving,
@@ -22,6 +24,7 @@ from hookline.core.records import (
 )
 from hookline.core.repositories import check_custom_code
 from hookline.core.requests import (
+    MAX_GPUS,
     BundleFields,
     CustomCodeFields,
     PaddingFields,
@@ -37,7 +40,7 @@ def checked(call: Call, model: Model, fields: ServingFields) -> Serving:
         fields.formatter, fields.formatter_args, has_labels=bool(model.labels), outputs=outputs
     )
     check_padding(fields.padding, model.inputs)
-    device, gpus = _device(fields)
+    device, gpus = _device(model, fields)
     return Serving(
         bundle=_bundle(call, fields.bundle) if fields.bundle else None,
         custom_code=_custom_code(fields.custom_code) if fields.custom_code else None,
@@ -48,6 +51,18 @@ def checked(call: Call, model: Model, fields: ServingFields) -> Serving:
         device=device,
         gpus=gpus,
     )
+
+
+def checked_for_workers(call: Call, model: Model, fields: ServingFields) -> Serving:
+    """As `checked`, for what batch workers run: they have no NeuronCores."""
+    if model.compilation:
+        raise InvalidInput(
+            f"Model {model.id} is compiled for {model.compilation.target}, and jobs do not run "
+            "there.",
+            why="A NeuronCore belongs to one process, and those of streams have them.",
+            hint="Use the model that it was compiled from, or deploy a stream.",
+        )
+    return checked(call, model, fields)
 
 
 def changed(old: Serving, changes: StreamChanges | ServingFields) -> ServingFields:
@@ -76,10 +91,16 @@ def bundle_volume(fields: ServingFields | Serving) -> int | None:
     return fields.bundle.volume_id if fields.bundle else None
 
 
-def _device(fields: ServingFields) -> tuple[Literal["cpu", "gpu"], int]:
+def _device(model: Model, fields: ServingFields) -> tuple[DeviceName, int]:
+    if model.compilation or fields.device in CORES_PER_CHIP:
+        return _neuron(model, model.compilation, fields)
     if fields.device == "cpu" and fields.gpus:
         raise InvalidInput(
             f"The device cpu has no {fields.gpus} GPUs.", hint="Leave out `device` or `gpus`."
+        )
+    if fields.gpus > MAX_GPUS:
+        raise InvalidInput(
+            f"A replica has no {fields.gpus} gpus.", hint=f"Give `gpus` from 1 to {MAX_GPUS}."
         )
     if fields.device == "gpu" or fields.gpus:
         return "gpu", fields.gpus or 1
@@ -100,6 +121,32 @@ def check_padding(padding: PaddingFields | None, inputs: Sequence[TensorSpec]) -
             why=f"Inputs of variable size are: {', '.join(variable) or 'none'}.",
             hint="Give a value for one of them." if variable else "Leave out `padding`.",
         )
+
+
+def _neuron(
+    model: Model, compiled: Compilation | None, fields: ServingFields
+) -> tuple[DeviceName, int]:
+    """The device that the model was compiled for, and the NeuronCores of each replica."""
+    if compiled is None:
+        raise InvalidInput(
+            f"Model {model.id} is not compiled for {fields.device}.",
+            why="NeuronCores run what AWS's compiler made.",
+            hint=f"Run `hookline model compile {model.id} --target {fields.device}`, and deploy "
+            "the model that it makes.",
+        )
+    if fields.device not in (None, compiled.target):
+        raise InvalidInput(
+            f"Model {model.id} is compiled for {compiled.target} and runs on no {fields.device}.",
+            hint=f"Deploy it with the device {compiled.target}, or compile the model it was made "
+            f"of for {fields.device}.",
+        )
+    if fields.gpus % compiled.cores:
+        raise InvalidInput(
+            f"{fields.gpus} NeuronCores cannot be shared out to processes of {compiled.cores}.",
+            why=f"Model {model.id} is compiled for {compiled.cores} in a row.",
+            hint=f"Give a multiple of {compiled.cores}, or none for all of the machine.",
+        )
+    return compiled.target, fields.gpus
 
 
 def _bundle(call: Call, fields: BundleFields) -> Bundle:

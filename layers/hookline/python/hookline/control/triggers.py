@@ -28,7 +28,7 @@ router = app.Router()
 def watch(call: Calling, volume_id: int, body: NewTrigger) -> Response[TriggerView]:
     """Predict what lands in the volume from now on. Asking for the same again changes nothing."""
     source(call.ports, call.find(Volume, volume_id))
-    checked = serving.checked(call, call.find(Model, body.model_id), body)
+    checked = serving.checked_for_workers(call, call.find(Model, body.model_id), body)
     same: dict[str, Any] = {
         "model_id": body.model_id,
         "serving": checked,

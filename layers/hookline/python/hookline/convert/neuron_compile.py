@@ -221,7 +221,11 @@ class Compiler:
         details = {"does": "tell", "target": wanted.target}
         with tempfile.TemporaryDirectory(prefix="ask-", dir=cache) as folder:
             job = Job(module=_STEP, source="", folder=folder, details=details)
-            return self.bench.run(job, site=place.site, python=place.python).tool
+            return self._bench_run(job, place).tool
+
+    def _bench_run(self, job: Job, place: _Place, *shown: Path) -> Result:
+        seen = [*shown, place.programs.parent]
+        return self.bench.run(job, *seen, site=place.site, python=place.python)
 
     def _build(
         self,
@@ -251,7 +255,7 @@ class Compiler:
 
     def _run(self, job: Job, path: Path, place: _Place) -> Result:
         try:
-            return self.bench.run(job, path, site=place.site, python=place.python)
+            return self._bench_run(job, place, path)
         except DeadlineExceeded as error:
             raise DeadlineExceeded(
                 f"Compiling the model took longer than {self.bench.timeout_s:,.0f} s.",

@@ -13,6 +13,7 @@ Kind = Literal[
     "onnx",
     "torchscript",
     "pt2",
+    "neuron",
     "savedmodel",
     "graphdef",
     "keras",
@@ -91,6 +92,7 @@ def _zip_kind(file: BinaryIO, head: bytes) -> Kind | None:
     tails = {name.partition("/")[2] for name in names}
     has_code = any(tail.startswith("code/") for tail in tails)
     claims: tuple[tuple[bool, Kind], ...] = (
+        ("neuron.json" in names, "neuron"),
         ("archive_format" in tails or "serialized_exported_program.json" in names, "pt2"),
         ("constants.pkl" in tails and has_code, "torchscript"),
         ("data.pkl" in tails, "torch-weights"),

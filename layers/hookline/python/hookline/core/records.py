@@ -20,8 +20,10 @@ DROP_NAME_BYTES = 900  # of a name in a key, which has 1,024 at most (DynamoDB's
 PLATFORM = "_"  # the tenant of records that are found before the tenant is known
 
 ModelStatus = Literal["Ready", "Failed"]
-ModelFormat = Literal["onnx", "torchscript", "pt2"]
 Precision = Literal["fp32", "fp16", "bf16", "int8", "int4", "mixed"]
+ModelFormat = Literal["onnx", "torchscript", "pt2", "neuron"]
+DeviceName = Literal["cpu", "gpu", "inf1", "inf2"]
+NeuronDevice = Literal["inf1", "inf2"]
 StreamStatus = Literal["Deploying", "Running", "Updating", "Failed", "Undeploying", "Undeployed"]
 JobStatus = Literal[
     "Received",
@@ -163,6 +165,21 @@ class Variant(Value):
     accuracy: Accuracy
 
 
+class Compilation(Value):
+    """What a model was compiled for, and of which model. A process of it needs `cores` in a row.
+
+    `on_cpu` counts the operators that the compiler left to the CPU.
+    """
+
+    target: NeuronDevice
+    cores: int = 1
+    is_pipeline: bool = False
+    precision: str = ""
+    compiler: str = ""
+    model_id: int | None = None
+    on_cpu: dict[str, int] = Field(default_factory=dict)
+
+
 class Failure(Value):
     """Why something failed, in the words of the error that ended it."""
 
@@ -185,6 +202,7 @@ class Model(NumberedRecord):
     preparation: Preparation = Field(default_factory=Preparation)
     conversion: Conversion | None = None
     variant: Variant | None = None
+    compilation: Compilation | None = None
     status: ModelStatus = "Ready"
     created_at: float
 
@@ -227,7 +245,10 @@ class Padding(Value):
 
 
 class Serving(Value):
-    """How a model is to answer, the same for a stream, a job and a trigger."""
+    """How a model is to answer, the same for a stream, a job and a trigger.
+
+    `gpus` are those of each replica; on inf1 and inf2 its NeuronCores, 0 for all of its machine.
+    """
 
     bundle: Bundle | None = None
     custom_code: CustomCode | None = None
@@ -235,7 +256,7 @@ class Serving(Value):
     formatter_args: dict[str, Any] = Field(default_factory=dict)
     decoder: DecoderName = "pillow"
     padding: Padding | None = None
-    device: Literal["cpu", "gpu"] = "cpu"
+    device: DeviceName = "cpu"
     gpus: int = 0
 
 

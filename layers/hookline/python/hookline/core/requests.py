@@ -8,9 +8,11 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 
 from hookline.core.records import (
     DecoderName,
+    DeviceName,
     FormatterName,
     Gathering,
     ModelFormat,
+    NeuronDevice,
     OutputColumn,
     OutputFormat,
     Precision,
@@ -21,6 +23,7 @@ from hookline.core.records import (
 MAX_UPLOAD_BYTES = 5 * 1024**3  # S3's single PUT
 MAX_UPLOADS = 1000
 MAX_GPUS = 8
+MAX_CORES = 64  # of inf1.24xlarge
 MAX_REPLICAS = 32
 MAX_BUCKETS = 32  # each is run once before a replica is ready
 MAX_BUCKET = 1_000_000
@@ -134,6 +137,20 @@ class VariantFields(Body):
     accuracy: AccuracyFields
 
 
+class CompilationFields(Body):
+    """What the file was compiled for, and of which model; see `records.Compilation`."""
+
+    target: NeuronDevice
+    cores: Annotated[int, Field(ge=1, le=MAX_CORES)] = 1
+    is_pipeline: bool = False
+    precision: Annotated[str, Field(max_length=20)] = ""
+    compiler: Annotated[str, Field(max_length=200)] = ""
+    model_id: Annotated[int, Field(ge=1)] | None = None
+    on_cpu: Annotated[dict[Name, Annotated[int, Field(ge=0)]], Field(max_length=1000)] = Field(
+        default_factory=dict
+    )
+
+
 class NewModel(Body):
     """An uploaded file to import. What is not given is read from the file.
 
@@ -151,6 +168,7 @@ class NewModel(Body):
     outputs: Annotated[tuple[TensorFields, ...], Field(max_length=1000)] = ()
     conversion: ConversionFields | None = None
     variant: VariantFields | None = None
+    compilation: CompilationFields | None = None
 
 
 class BundleFields(Body):
@@ -191,7 +209,10 @@ class PaddingFields(Body):
 
 
 class ServingFields(Body):
-    """How a model is to answer. `gpus` alone means the gpu device."""
+    """How a model is to answer. `gpus` alone means the gpu device.
+
+    On inf1 and inf2 they are the NeuronCores of each replica, 0 for all of its machine.
+    """
 
     bundle: BundleFields | None = None
     custom_code: CustomCodeFields | None = None
@@ -199,8 +220,8 @@ class ServingFields(Body):
     formatter_args: dict[str, Any] = Field(default_factory=dict)
     decoder: DecoderName = "pillow"
     padding: PaddingFields | None = None
-    device: Literal["cpu", "gpu"] | None = None
-    gpus: Annotated[int, Field(ge=0, le=MAX_GPUS)] = 0
+    device: DeviceName | None = None
+    gpus: Annotated[int, Field(ge=0, le=MAX_CORES)] = 0
 
 
 class ScaleFields(Body):
@@ -248,8 +269,8 @@ class StreamChanges(ScaleFields):
     formatter_args: dict[str, Any] | None = None
     decoder: DecoderName | None = None
     padding: PaddingFields | None = None
-    device: Literal["cpu", "gpu"] | None = None
-    gpus: Annotated[int, Field(ge=0, le=MAX_GPUS)] | None = None
+    device: DeviceName | None = None
+    gpus: Annotated[int, Field(ge=0, le=MAX_CORES)] | None = None
 
 
 class NewVolume(Body):

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from hookline.core.ports import BlobInfo, SignedRequest
 from hookline.core.records import (
     Bundle,
+    Compilation,
     Conversion,
     CustomCode,
     DecoderName,
@@ -89,6 +90,7 @@ class ModelView(View):
     preparation: Preparation
     conversion: Conversion | None
     variant: Variant | None
+    compilation: Compilation | None
     status: ModelStatus
     created_at: datetime
 

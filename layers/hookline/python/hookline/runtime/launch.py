@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from hookline.runtime import lifecycle, logs, sandbox
+from hookline.runtime import devices, lifecycle, logs, sandbox
 from hookline.runtime.spec import LaunchSpec, SandboxSpec
 
 log = logging.getLogger(__name__)
@@ -21,6 +21,7 @@ def confined(spec: LaunchSpec) -> LaunchSpec:
     Call it before numpy or user code is imported. What the process itself reads and writes stays
     reachable wherever it lies. Raise Unavailable where the sandbox is demanded and refused.
     """
+    spec = devices.at_its_place(spec)
     lifecycle.die_with_parent(spec.parent_pid)
     logs.configure(spec.log_level)
     _show_prints_at_once()

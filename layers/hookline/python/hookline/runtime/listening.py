@@ -26,6 +26,8 @@ def listening(spec: ServerSpec) -> Iterator[socket.socket]:
 
 def bound(spec: ServerSpec) -> socket.socket:
     """As `listening`, but not open yet: it keeps the place."""
+    if spec.inherited >= 0:
+        return socket.socket(fileno=os.dup(spec.inherited))
     try:
         return _unix(spec.unix_socket) if spec.unix_socket else _tcp(spec)
     except OSError as error:

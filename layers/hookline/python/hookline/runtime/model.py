@@ -7,6 +7,7 @@ import logging
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -242,6 +243,8 @@ class Model:
 
 def _loaded(spec: PipelineSpec) -> Backend:
     """The model on the backend of its format, whose framework may be in a folder of its own."""
+    if spec.format == "neuron":
+        return _on_neuron(spec)
     module, kind = _BACKENDS[spec.format]
     told: dict[str, Any] = {"threads": spec.threads, "gpus": spec.gpus}
     if spec.format in PACKAGES:
@@ -258,6 +261,13 @@ def _loaded(spec: PipelineSpec) -> Backend:
         ) from error
     backend: Backend = found.load(spec.model_path, **told)
     return backend
+
+
+def _on_neuron(spec: PipelineSpec) -> Backend:
+    from hookline.runtime.backends.neuron import NeuronBackend  # noqa: PLC0415 - on few machines
+
+    home = Path(spec.neuron_home)
+    return NeuronBackend.load(spec.model_path, device=spec.device, cores=spec.visible, home=home)
 
 
 def _specs(tensors: Sequence[Tensor]) -> list[TensorSpec]:

@@ -27,10 +27,22 @@ def main(argv: Sequence[str]) -> int:
     (path,) = argv
     spec = read(Path(path))
     try:
-        return serve(spec)
+        return _serve_everywhere(spec) if len(spec.places) > 1 else serve(spec)
     except HooklineError as error:
         _tell_failure(spec.server, error)
         return EXIT_START_FAILED
+
+
+def _serve_everywhere(spec: LaunchSpec) -> int:
+    """One process for each GPU or group of NeuronCores, all behind one socket."""
+    from hookline.runtime.workers import serve_workers  # noqa: PLC0415 - it serves by this module
+
+    def be_ready(url: str) -> None:
+        if spec.server.ready_file:
+            lifecycle.write_whole(Path(spec.server.ready_file), url.encode())
+
+    lifecycle.die_with_parent(spec.parent_pid)
+    return serve_workers(spec, len(spec.places), be_ready)
 
 
 def serve(

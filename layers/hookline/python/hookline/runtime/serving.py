@@ -136,10 +136,10 @@ class _Serving:
 
     async def _batcher(self, pipeline: Pipeline, max_items: int, lane: Lane) -> Batcher:
         spec = self._spec.server
-        is_canned, has_gpu = pipeline.is_canned, self._spec.pipeline.gpus > 0
-        pace = Pace(may_run_inline=is_canned and not has_gpu)
+        is_canned, is_on_cpu = pipeline.is_canned, self._spec.pipeline.device == "cpu"
+        pace = Pace(may_run_inline=is_canned and is_on_cpu)
         pace.measured_hop(await _hop_s(lane))
-        more = _cores() - 1 if is_canned and not has_gpu else 0
+        more = _cores() - 1 if is_canned and is_on_cpu else 0
         return Batcher(
             pipeline.run,
             [lane, *(Lane(f"pipeline-{number}") for number in range(2, 2 + more))],

@@ -47,7 +47,7 @@ class PipelineSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that decides an answer. `code_dir` holds inference.py; empty means no hooks."""
 
     model_path: str
-    format: Literal["onnx", "torchscript", "pt2"] = "onnx"
+    format: Literal["onnx", "torchscript", "pt2", "neuron"] = "onnx"
     inputs: tuple[Tensor, ...] = ()  # none: the file says
     outputs: tuple[Tensor, ...] = ()
     labels: tuple[str, ...] = ()
@@ -58,7 +58,10 @@ class PipelineSpec(msgspec.Struct, frozen=True, kw_only=True):
     formatter_args: dict[str, Any] = {}
     decoder: DecoderName = "pillow"
     padding: Padding | None = None
+    device: str = "cpu"
     gpus: int = 0
+    visible: str = ""  # the GPU or the NeuronCores that are this process's own
+    neuron_home: str = "/opt/neuron"
     threads: int = 0  # of one inference; 0 means one per core
     trace_hooks: bool = False
 
@@ -76,6 +79,7 @@ class ServerSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     `is_shared`: other processes listen on the same port.
     Without `token_sha256` every caller is let in: the socket's folder is the guard.
+    `inherited`: the descriptor of a socket that others listen on as well; -1 for none.
     `ready_file` appears when the replica is warm; `failure_file` says why it could not start.
     """
 
@@ -83,6 +87,7 @@ class ServerSpec(msgspec.Struct, frozen=True, kw_only=True):
     port: int = 0
     unix_socket: str = ""
     is_shared: bool = False
+    inherited: int = -1
     token_sha256: tuple[str, ...] = ()
     max_batch_items: int = 64
     max_wait_ms: float = 0.0
@@ -116,12 +121,16 @@ class SandboxSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LaunchSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """One runtime process. It dies when the process `parent_pid` dies (0: it does not)."""
+    """One runtime process. It dies when the process `parent_pid` dies (0: it does not).
+
+    `places` are GPUs or groups of NeuronCores: with several, a process for each.
+    """
 
     pipeline: PipelineSpec
     server: ServerSpec = ServerSpec()
     sandbox: SandboxSpec = SandboxSpec(mode="off")
     parent_pid: int = 0
+    places: tuple[str, ...] = ()
     log_level: str = "INFO"
 
 

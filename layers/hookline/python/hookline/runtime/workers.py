@@ -21,6 +21,7 @@ import msgspec
 from hookline.core.endings import EXIT_START_FAILED
 from hookline.core.errors import BY_CODE, HooklineError
 from hookline.runtime import lifecycle, logs
+from hookline.runtime.devices import at_place
 from hookline.runtime.listening import bound, url_of
 from hookline.runtime.meters import Meters, shared
 from hookline.runtime.replica import serve
@@ -63,10 +64,13 @@ def serve_workers(spec: LaunchSpec, count: int, on_ready: Callable[[str], None])
     """
     logs.configure(spec.log_level)
     with bound(msgspec.structs.replace(spec.server, is_shared=True)) as place, _signals() as news:
-        port = place.getsockname()[1]
         server = msgspec.structs.replace(
-            spec.server, is_shared=True, port=port, ready_file="", failure_file=""
+            spec.server, is_shared=True, ready_file="", failure_file=""
         )
+        if spec.server.unix_socket:  # which only one may bind: all accept from the same socket
+            server = msgspec.structs.replace(server, inherited=place.fileno())
+        else:
+            server = msgspec.structs.replace(server, port=place.getsockname()[1])
         threads = spec.pipeline.threads or max(1, len(os.sched_getaffinity(0)) // count)
         pipeline = msgspec.structs.replace(spec.pipeline, threads=threads)
         workers = _Workers(
@@ -122,7 +126,7 @@ class _Workers:
         heard, told = os.pipe2(os.O_CLOEXEC)
         child = os.fork()
         if child == 0:
-            _work_and_exit(self.spec, told, worker.meters.again())
+            _work_and_exit(at_place(self.spec, worker.number), told, worker.meters.again())
         os.close(told)
         os.set_blocking(heard, False)
         worker.pid, worker.heard, worker.said = child, heard, b""

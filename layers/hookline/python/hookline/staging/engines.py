@@ -59,7 +59,7 @@ class Opener:
 
     def _started(self, run_dir: Path, job: Job, model: Model) -> StagedEngine:
         place = replace(self.place, run_dir=run_dir, parent_pid=os.getpid())
-        spec = place.launch_spec(self.ports, model, job.serving, ServerSpec())
+        spec = place.launch_spec(self.ports, model, job.serving, ServerSpec(), max_processes=1)
         runtime_spec.write(spec, run_dir / "launch.json")
         connection, process = spawn_engine(run_dir / "launch.json")
         engine = StagedEngine(EngineClient(connection), process, run_dir)

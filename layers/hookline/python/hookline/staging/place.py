@@ -7,9 +7,11 @@ from pathlib import Path
 
 import msgspec
 
+from hookline.core.neuroncores import MAX_CORES
 from hookline.core.ports import Ports
 from hookline.core.records import Model, Serving
 from hookline.runtime.spec import LaunchSpec, ServerSpec
+from hookline.staging import devices
 from hookline.staging.cache import CACHE_BYTES
 from hookline.staging.stage import pipeline_spec, sandbox_spec
 
@@ -32,11 +34,22 @@ class Place:
     threads: int = 0
     parent_pid: int = 0
     cache_bytes: int = CACHE_BYTES
+    dev: Path = Path("/dev")
 
     def launch_spec(
-        self, ports: Ports, model: Model, serving: Serving, server: ServerSpec
+        self,
+        ports: Ports,
+        model: Model,
+        serving: Serving,
+        server: ServerSpec,
+        *,
+        max_processes: int = MAX_CORES,
     ) -> LaunchSpec:
-        """Stage the files here and say how to run them. Raise what prevents it."""
+        """Stage the files here and say how to run them, in at most `max_processes` with devices.
+
+        Raise what prevents it.
+        """
+        places = devices.places(model, serving, self.cache_dir / "neuroncores", self.dev)
         staged = pipeline_spec(
             ports, model, serving, self.run_dir, self.cache_dir, cache_bytes=self.cache_bytes
         )
@@ -48,5 +61,6 @@ class Place:
             server=server,
             sandbox=sandbox_spec(self.sandbox, self.hidden, pipeline, self.run_dir),
             parent_pid=self.parent_pid,
+            places=places[:max_processes],
             log_level=self.log_level,
         )

@@ -85,6 +85,7 @@ def pipeline_spec(
         formatter_args=serving.formatter_args,
         decoder=serving.decoder,
         padding=Padding(**dict(serving.padding)) if serving.padding else None,
+        device=serving.device,
         gpus=serving.gpus,
     )
 

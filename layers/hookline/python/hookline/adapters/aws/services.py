@@ -40,6 +40,9 @@ def place_of(owner: str, service: str) -> tuple[str, str] | None:
 
 
 def definition_name(group: Group) -> str:
-    """Which task definition a group runs: `stream-cpu`, `worker-cpu`, `stream-gpu-4`."""
-    many = f"-{group.gpus}" if group.gpus > 1 else ""
+    """Which task definition a group runs: `stream-cpu`, `worker-cpu`, `stream-gpu-4`.
+
+    ECS counts GPUs and no NeuronCores: a task with these has its whole machine.
+    """
+    many = f"-{group.gpus}" if group.device == "gpu" and group.gpus > 1 else ""
     return f"{group.role}-{group.device}{many}"

@@ -1,0 +1,119 @@
+"""What a replica gets of this machine's devices, and that no two get the same NeuronCore."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from hookline.core.errors import InvalidInput, Unavailable
+from hookline.core.records import Compilation, Model, Serving
+from hookline.staging.devices import places
+
+# Plans as a replica's launcher does, becomes another program, and tells what it got.
+CLAIM = """
+import os, sys
+from pathlib import Path
+from hookline.core.errors import Unavailable
+from hookline.core.neuroncores import Machine
+from hookline.core.records import Compilation
+from hookline.staging.devices import claimed
+locks, cores, each = sys.argv[1:]
+try:
+    found = claimed(
+        Machine("inf1", 2), Compilation(target="inf1", cores=int(each)), int(cores), Path(locks)
+    )
+except Unavailable as error:
+    print(error.what, error.why, flush=True)
+    sys.exit()
+print(" ".join(group.visible for group in found), flush=True)
+os.execv("/bin/cat", ["cat"])
+"""
+
+
+def model(compilation: Compilation | None) -> Model:
+    return Model(
+        tenant="a",
+        id=3,
+        name="m",
+        format="neuron" if compilation else "onnx",
+        sha256="0" * 64,
+        size_bytes=1,
+        inputs=(),
+        outputs=(),
+        compilation=compilation,
+        created_at=0,
+    )
+
+
+def device_files(folder: Path, chips: int) -> Path:
+    folder.mkdir()
+    for chip in range(chips):
+        (folder / f"neuron{chip}").touch()
+    (folder / "neuron_caps").touch()
+    return folder
+
+
+@contextmanager
+def claiming(locks: Path, cores: int, each: int) -> Iterator[str]:
+    """What a process got, while it lives."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", CLAIM, str(locks), str(cores), str(each)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    try:
+        yield process.stdout.readline().strip()
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_replicas_of_one_machine_never_get_the_same_core(tmp_path: Path) -> None:
+    with claiming(tmp_path, 2, 1) as first, claiming(tmp_path, 4, 4) as second:
+        assert (first, second) == ("0 1", "4-7")
+        with claiming(tmp_path, 3, 1) as refused:
+            assert "no room for 3 processes" in refused
+            assert "6 of the machine's 8 cores are taken" in refused
+        with claiming(tmp_path, 0, 1) as rest:
+            assert rest == "2 3"
+    with claiming(tmp_path, 0, 2) as again:
+        assert again == "0-1 2-3 4-5 6-7"
+
+
+def test_each_chip_is_a_device_file(tmp_path: Path) -> None:
+    serving = Serving(device="inf2")
+    compiled = model(Compilation(target="inf2", cores=2))
+    dev = device_files(tmp_path / "dev", 2)
+    assert places(compiled, serving, tmp_path / "locks", dev) == ("0-1", "2-3")
+
+
+def test_a_machine_without_the_device_is_told_so(tmp_path: Path) -> None:
+    dev = device_files(tmp_path / "dev", 0)
+    compiled = model(Compilation(target="inf2"))
+    with pytest.raises(Unavailable, match="This machine has no inf2 device") as caught:
+        places(compiled, Serving(device="inf2"), tmp_path / "locks", dev)
+    assert f"{dev}/neuron0" in caught.value.why
+
+
+def test_a_model_that_is_not_compiled_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="not compiled for inf2"):
+        places(model(None), Serving(device="inf2"), tmp_path / "locks", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("serving", "expected"),
+    [
+        (Serving(), ()),
+        (Serving(device="gpu", gpus=1), ("0",)),
+        (Serving(device="gpu", gpus=3), ("0", "1", "2")),
+    ],
+)
+def test_each_gpu_is_a_place(serving: Serving, expected: tuple[str, ...], tmp_path: Path) -> None:
+    assert places(model(None), serving, tmp_path / "locks", tmp_path) == expected
