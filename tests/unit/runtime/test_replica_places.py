@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
 
-from hookline.runtime.spec import PipelineSpec
+from hookline.runtime.spec import PipelineSpec, SandboxSpec
 from tests.fake_neuron.machine import compiled_file, neuron_home
 from tests.replicas import Process, post, read_answer, replica, until
 
@@ -74,8 +75,10 @@ def test_on_the_cpu_nothing_is_pinned(tmp_path: Path) -> None:
         assert asked(running).startswith("all ")
 
 
-@pytest.mark.parametrize("target", ["inf1", "inf2"])
-def test_each_group_of_cores_has_a_process_of_its_own(target: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("target", "mode"), [("inf1", "off"), ("inf2", "off"), ("inf2", "auto")])
+def test_each_group_of_cores_has_a_process_of_its_own(
+    target: str, mode: Literal["off", "auto"], tmp_path: Path
+) -> None:
     home = neuron_home(tmp_path / "neuron", target, cores=4)
     layers = [("aten::linear", [W, B])]
     path = compiled_file(tmp_path / "m", target, layers, [([(1, 3)], [(1, 2)])])
@@ -83,7 +86,9 @@ def test_each_group_of_cores_has_a_process_of_its_own(target: str, tmp_path: Pat
         model_path=str(path), format="neuron", device=target, neuron_home=str(home)
     )
     folder = tmp_path / "replica"
-    with replica(folder, pipeline=pipeline, places=("0", "1", "2-3")) as running:
+    sandbox = SandboxSpec(mode=mode, writable=(str(home),))
+    places = ("0", "1", "2-3")
+    with replica(folder, pipeline=pipeline, places=places, sandbox=sandbox) as running:
         running.wait_ready()
         answer = asked(running, b"[1, 2, 4]", "Content-Type: application/json")
         assert np.allclose(json.loads(answer)["outputs"], np.array([1, 2, 4]) @ W + B)
