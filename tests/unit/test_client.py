@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from socketserver import ThreadingUnixStreamServer
 
 import httpx2
 import pytest
@@ -13,12 +17,14 @@ import pytest
 import hookline
 from hookline import Client
 from hookline.client.files import LocalFile, Skipped, replaced, walk
+from hookline.client.replica import Replica
 from hookline.client.wire import ATTEMPTS
 from hookline.core.errors import (
     BadRequest,
     DeadlineExceeded,
     Forbidden,
     HooklineError,
+    InvalidInput,
     InvalidOutput,
     NotFound,
     Overloaded,
@@ -362,3 +368,61 @@ def test_hookline_itself_is_cheap_to_import() -> None:
     assert done.stdout == "False Client\n"
     with pytest.raises(AttributeError):
         _ = hookline.Cloud
+
+
+class OneAnswer(BaseHTTPRequestHandler):
+    """Echoes the body; refuses to say more to whoever shows a token."""
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        problem = b'{"code": "invalid_input", "title": "No.", "status": 422}'
+        is_good = body != b"bad" and "Authorization" not in self.headers
+        self.send_response(200 if is_good else 422)
+        self.send_header("Content-Type", self.headers["Content-Type"])
+        self.end_headers()
+        self.wfile.write(self.path.encode() + b" " + body if is_good else problem)
+
+    def address_string(self) -> str:
+        return "unix"
+
+    def log_message(self, *_: object) -> None:
+        """Tests print nothing."""
+
+
+@pytest.fixture
+def replica(api: FakeApi, tmp_path: Path) -> Iterator[str]:
+    """The address of what answers as a replica, which stream 1 has."""
+    place = str(tmp_path / "replica.sock")
+    with ThreadingUnixStreamServer(place, OneAnswer) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        address = f"unix:{place}"
+        elsewhere = f"unix:{tmp_path}/gone.sock"
+        api.streams[1] = {
+            "id": 1,
+            "model_id": 2,
+            "status": "Running",
+            "addresses": [elsewhere, address],
+        }
+        yield address
+        server.shutdown()
+        thread.join()
+
+
+def test_a_replica_here_is_asked_without_the_gateway_and_without_a_token(
+    cloud: Client, replica: str
+) -> None:
+    with cloud.replica(1) as found:
+        assert found.address == replica
+        answer = found.predict(b"ok", "text/plain")
+        assert (answer.body, answer.mime_type) == (b"/predict ok", "text/plain")
+        with pytest.raises(InvalidInput, match="No"):
+            found.predict(b"bad", "text/plain")
+
+
+def test_a_replica_that_is_gone_says_what_to_do(cloud: Client, replica: str) -> None:
+    Path(replica.removeprefix("unix:")).unlink()
+    with Replica(replica) as gone, pytest.raises(Unavailable, match="look at the stream"):
+        gone.predict(b"ok", "text/plain")
+    with pytest.raises(Unavailable, match="None runs on this machine"):
+        cloud.replica(1)

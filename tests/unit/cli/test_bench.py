@@ -12,10 +12,12 @@ import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from socketserver import ThreadingUnixStreamServer
 
 import pytest
 
 from tests.unit.cli.conftest import Call
+from tests.unit.cli.fake_api import FakeApi
 
 SHORT = ("--warmup", "0", "--duration", "0.05")
 
@@ -134,6 +136,31 @@ def test_a_stream_by_its_id_needs_its_token(hookline: Call) -> None:
     result = hookline("bench", "23", "--shape", "4")
     assert result.exit_code == 2
     assert "--token TOKEN" in result.stderr
+
+
+def test_a_replica_is_asked_straight_and_gets_no_token(
+    api: FakeApi, hookline: Call, tmp_path: Path
+) -> None:
+    Handler.asked, Handler.slow_s = [], 0.0
+    place = str(tmp_path / "replica.sock")
+    api.streams[1] = {"id": 1, "model_id": 2, "status": "Running", "addresses": [f"unix:{place}"]}
+    with ThreadingUnixStreamServer(place, Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        options = ("--direct", "--token", "secret", "--shape", "4", *SHORT)
+        result = hookline("bench", "1", *options)
+        server.shutdown()
+        thread.join()
+    assert Handler.asked == []
+    assert "The token is missing or wrong." in result.stderr
+
+
+def test_a_stream_without_a_replica_here_is_not_asked_straight(
+    api: FakeApi, hookline: Call
+) -> None:
+    api.streams[1] = {"id": 1, "model_id": 2, "status": "Running"}
+    assert "None runs on this machine" in hookline("bench", "1", "--direct", "--shape", "4").stderr
+    assert hookline("bench", "secret", "--direct", "--shape", "4").exit_code == 2
 
 
 def test_ctrl_c_prints_what_was_measured_so_far(server: str) -> None:

@@ -22,7 +22,7 @@ from tests.unit.control.content import (
     uploaded,
     zipped,
 )
-from tests.unit.control.events import Plane
+from tests.unit.control.events import OTHER, Plane
 from tests.unit.control.test_models import ACCURACY
 
 REPOSITORY = "https://github.com/owner/name.git"
@@ -54,6 +54,7 @@ def test_a_deployment_answers_at_once_with_a_token(plane: Plane) -> None:
         "gpus": 0,
         "replicas": 2,
         "ready_replicas": 0,
+        "addresses": [],
         "min_replicas": 2,
         "max_replicas": 2,
         "target_in_flight": 8,
@@ -113,6 +114,20 @@ def test_ready_replicas_are_counted(plane: Plane) -> None:
         )
 
     assert plane.shown("/v1/streams/1")["ready_replicas"] == 2
+
+
+def test_only_addresses_on_this_machine_are_told_and_only_to_their_tenant(plane: Plane) -> None:
+    deployed(plane)
+    for process_id, address in (("p1", "unix:/run/1"), ("p2", "http://10.0.0.7:8080")):
+        plane.ports.catalog.put(
+            Replica(tenant="a", stream_id=1, process_id=process_id, address=address, started_at=1.0)
+        )
+    plane.ports.catalog.put(
+        Replica(tenant="b", stream_id=1, process_id="p3", address="unix:/run/3", started_at=1.0)
+    )
+
+    assert plane.shown("/v1/streams/1")["addresses"] == ["unix:/run/1"]
+    assert plane("GET", "/v1/streams/1", who=OTHER).status == 404
 
 
 @pytest.mark.parametrize("filename", ["hooks.py", "inference.py", "bundle.zip"])

@@ -76,6 +76,12 @@ class Goal(click.ParamType[Any]):
 )
 @click.argument("target", metavar="STREAM|URL")
 @click.option("--token", default="", help="The bearer token that the target takes.")
+@click.option(
+    "--direct",
+    "is_direct",
+    is_flag=True,
+    help="Ask a replica of the stream, by its id, on this machine, and not the gateway.",
+)
 @click.option("--input", "inputs", multiple=True, metavar="FILE", help="Send it; several in turn.")
 @click.option("--mime-type", metavar="TYPE", help="What is sent; told by the file's name.")
 @click.option("--shape", type=Shape(), metavar="N,N", help="Send random examples of this shape.")
@@ -162,7 +168,8 @@ def bench_command(shell: Shell, /, target: str, **given: Any) -> None:
     from hookline.bench.session import Session  # noqa: PLC0415 - help needs none
 
     goal, files = given.pop("slo"), (given.pop("csv_file"), given.pop("html_file"))
-    session = Session(_plan(_target(shell, target, given["token"]), given), _tell)
+    found = _replica if given.pop("is_direct") else _target
+    session = Session(_plan(found(shell, target, given["token"]), given), _tell)
     word = "What has been measured so far is above."
     try:
         with exits.on_interrupt(word):
@@ -190,6 +197,17 @@ def _target(shell: Shell, target: str, token: str) -> Target:
             )
         return Target.of(f"{endpoint}/streams/{target}/predict", token)
     return Target.of(f"{endpoint}/predict", target)
+
+
+def _replica(shell: Shell, target: str, _: str) -> Target:
+    """A replica of the stream on this machine. It gets no token: its socket's mode guards it."""
+    from hookline.bench.target import Target  # noqa: PLC0415 - help needs none
+    from hookline.client.replica import here  # noqa: PLC0415 - as above
+
+    if not (target.isascii() and target.isdigit()):
+        raise click.UsageError("--direct takes the id of a stream.")
+    with shell.client() as cloud:
+        return Target.of(here(int(target), cloud.stream(int(target)).addresses))
 
 
 def _plan(target: Target, given: dict[str, Any]) -> Plan:

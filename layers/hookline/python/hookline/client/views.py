@@ -97,6 +97,7 @@ class Stream(View, frozen=True, kw_only=True):
     gpus: int = 0
     replicas: int = 1
     ready_replicas: int = 0
+    addresses: tuple[str, ...] = ()
     min_replicas: int = 1
     max_replicas: int = 1
     target_in_flight: int = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Annotated
 
 from aws_lambda_powertools.event_handler import Response
@@ -204,7 +205,7 @@ def show_logs(call: Calling, stream_id: int, after: Annotated[int, Query(ge=0)] 
 def show_traffic(call: Calling, stream_id: int) -> TrafficView:
     """Show what a stream answered within the last seconds."""
     stream = call.find(Stream, stream_id)
-    return traffic.shown(call.ports, stream, _ready(call, stream))
+    return traffic.shown(call.ports, stream, len(_ready(call, stream)))
 
 
 @router.post("/v1/streams/<stream_id>/tokens", status_code=CREATED)
@@ -236,9 +237,9 @@ def _add_token(call: Call, stream: Stream, token: str) -> None:
     commit(call.ports.catalog, plan)
 
 
-def _ready(call: Call, stream: Stream) -> int:
+def _ready(call: Call, stream: Stream) -> Sequence[Replica]:
     prefix = f"{number(stream.id)}/"
-    return len(call.ports.catalog.query(Replica, call.tenant, prefix=prefix).items)
+    return call.ports.catalog.query(Replica, call.tenant, prefix=prefix).items
 
 
 def _reconcile(call: Call, stream: Stream) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Generic, Literal, Self, TypeVar
 
@@ -27,6 +27,7 @@ from hookline.core.records import (
     OutputFormat,
     Padding,
     Preparation,
+    Replica,
     Role,
     Serving,
     SplitName,
@@ -128,6 +129,7 @@ def _serving(serving: Serving) -> dict[str, Any]:
 class StreamView(ServingView):
     """A deployment of a model. `replicas` are wanted now, `ready_replicas` of them answer.
 
+    `addresses` are those of them that whoever runs this machine may call without the gateway.
     `edition` is for the If-Match of a change. What failed of one that is Running is its update.
     """
 
@@ -136,6 +138,7 @@ class StreamView(ServingView):
     status: StreamStatus
     replicas: int
     ready_replicas: int
+    addresses: tuple[str, ...]
     min_replicas: int
     max_replicas: int
     target_in_flight: int
@@ -145,10 +148,14 @@ class StreamView(ServingView):
     updated_at: datetime
 
     @classmethod
-    def of(cls, stream: Stream, ready_replicas: int, **more: Any) -> Self:
-        return cls.model_validate(
-            {**dict(stream), **_serving(stream.serving), "ready_replicas": ready_replicas, **more}
-        )
+    def of(cls, stream: Stream, ready: Sequence[Replica], **more: Any) -> Self:
+        counted = {"ready_replicas": len(ready), "addresses": _on_this_machine(ready)}
+        return cls.model_validate({**dict(stream), **_serving(stream.serving), **counted, **more})
+
+
+def _on_this_machine(replicas: Sequence[Replica]) -> tuple[str, ...]:
+    """Their sockets in the file system, whose modes guard them; of networks nothing is told."""
+    return tuple(each.address for each in replicas if each.address.startswith("unix:"))
 
 
 class DeployedView(StreamView):
