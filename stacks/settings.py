@@ -38,9 +38,13 @@ _TENANT = re.compile(r"[a-z][a-z0-9]{1,19}")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _ROLE_NAME = re.compile(r"[\w+=,.@/-]{1,128}")
 _TOPIC = re.compile(r"arn:aws[\w-]*:sns:[\w-]+:\d{12}:[\w-]+(\.fifo)?")
+_REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]")
 _DEVICE = "{device}"
 _DEFAULT = "default"  # in a mapping of quotas: of every tenant without its own
 _MAX_PRIORITY = 50_000  # of a listener's rules
+# Of a role's policies, which have 10,240 characters in all (IAM); a bucket is in two lines of them.
+_LINKED_CHARS, _LINE_CHARS = 7500, 20
+_TOPIC_CHARS = 1500  # of a function's environment, which has 4 KB (Lambda)
 
 
 class BadContext(Exception):
@@ -85,7 +89,7 @@ def from_context(context: Mapping[str, Any]) -> Deployment:
     """Raise BadContext for an unknown key, or a value that cannot be deployed."""
     _refuse_unknown(context)
     tenants = _tenants(context)
-    region = str(context.get("hookline:region", ""))
+    region = _matching(context, "hookline:region", _REGION)
     stage = _stage(str(context.get("hookline:stage", "dev")))
     return Deployment(
         tenants=tenants,
@@ -145,7 +149,7 @@ def _tenant(name: object) -> str:
 
 
 def _images(context: Mapping[str, Any], region: str) -> dict[str, str]:
-    wants_inf1 = str(context.get("hookline:inf1", "false")).lower() == "true"
+    wants_inf1 = _is_on(context, "hookline:inf1")
     offered = [name for name in DEVICES if name != INF1 or wants_inf1]
     if wants_inf1:
         _refuse_without_inf1(region)
@@ -162,6 +166,13 @@ def _images(context: Mapping[str, Any], region: str) -> dict[str, str]:
     if wants_inf1 and INF1 not in given:
         raise BadContext("hookline:inf1 is set, but hookline:image names no image for inf1.")
     return {name: _image(image) for name, image in given.items()}
+
+
+def _is_on(context: Mapping[str, Any], key: str) -> bool:
+    value = str(context.get(key, "false")).lower()
+    if value not in ("true", "false"):
+        raise BadContext(f"{key} cannot be {context[key]!r}. It is true or false.")
+    return value == "true"
 
 
 def _refuse_without_inf1(region: str) -> None:
@@ -203,6 +214,8 @@ def _linked_buckets(given: object, tenants: tuple[str, ...]) -> dict[str, tuple[
             raise BadContext(
                 f"{buckets!r} is not what {tenant} may link to. Give a list of names of buckets."
             )
+        chars = sum(2 * (len(name) + _LINE_CHARS) for name in buckets)
+        _refuse_more(f"The buckets of {tenant}", chars, _LINKED_CHARS, "its roles")
     return {tenant: tuple(given.get(tenant, ())) for tenant in tenants}
 
 
@@ -215,7 +228,16 @@ def _notify_topics(given: object, tenants: tuple[str, ...]) -> dict[str, tuple[s
             raise BadContext(
                 f"{topics!r} is not what {tenant} may notify. Give a list of ARNs of SNS topics."
             )
+        chars = len(",".join(topics))
+        _refuse_more(f"The topics of {tenant}", chars, _TOPIC_CHARS, "its functions' environment")
     return {tenant: tuple(given.get(tenant, ())) for tenant in tenants}
+
+
+def _refuse_more(what: str, chars: int, most: int, where: str) -> None:
+    if chars > most:
+        raise BadContext(
+            f"{what} take {chars} characters, and there is room for {most} in {where}. Name fewer."
+        )
 
 
 def _is_topic(arn: object) -> bool:

@@ -115,10 +115,19 @@ def test_inf1_takes_a_region_that_has_it() -> None:
     assert "no image for inf1" in refusal(**there, **{"hookline:image": {"cpu": "r/x"}})
 
 
+def test_what_would_not_fit_into_a_role_or_a_functions_environment_is_refused() -> None:
+    buckets = [f"{number:03}{'x' * 60}" for number in range(60)]
+    assert "room for 7500 in its roles" in refusal(**{"hookline:linked-buckets": {"acme": buckets}})
+    topics = [f"arn:aws:sns:eu-west-1:123456789012:done-{number}" for number in range(60)]
+    assert "room for 1500" in refusal(**{"hookline:notify-topics": {"acme": topics}})
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [
         ("hookline:stage", "production"),
+        ("hookline:inf1", "yes"),
+        ("hookline:region", "Ireland"),
         ("hookline:alarm-topic", "my-topic"),
         ("hookline:permissions-boundary", "two words"),
         ("hookline:requests-per-s", "0"),
