@@ -19,6 +19,7 @@ from tests.stacks.templates import Template, text
 
 Templates = dict[str, Template]
 ROOT = Path(__file__).parents[2]
+SCALE = ROOT / "docs" / "scale.md"
 CONTROL = [function.name for function in FUNCTIONS]
 
 # Resources of each stack, so that what a change adds or takes is seen.
@@ -82,6 +83,18 @@ def test_the_stacks_have_as_many_resources_as_were_counted(templates: Templates)
     counted = {name: sum(templates[name].counts().values()) for name in COUNTS}
     assert counted == COUNTS
     assert max(counted.values()) < MAX_RESOURCES
+
+
+@pytest.mark.parametrize(("kind", "quota"), [("AWS::IAM::Role", 1000), ("AWS::Events::Rule", 300)])
+def test_the_page_of_scale_says_how_many_tenants_have_room(
+    templates: Templates, kind: str, quota: int
+) -> None:
+    """Of those without linked buckets, which take more rules."""
+    own = sum(
+        len(template.of_type(kind)) for name, template in templates.items() if "globex" in name
+    )
+    noun = kind.rpartition("::")[2].lower()
+    assert f"**{quota // own} tenants**: {own} {noun}s each" in SCALE.read_text()
 
 
 def test_no_function_or_custom_resource_is_smuggled_in(templates: Templates) -> None:
