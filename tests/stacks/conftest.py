@@ -79,7 +79,7 @@ def cloud_assembly(cdk: ModuleType, tmp_path_factory: pytest.TempPathFactory) ->
     from tests.stacks.cloud.played import TENANTS as DEPLOYED  # noqa: PLC0415 - needs moto
     from tests.stacks.cloud.synthesis import synthesize  # noqa: PLC0415 - needs the CDK
 
-    return once(tmp_path_factory, "cdk", lambda folder: synthesize(folder, DEPLOYED, dict(LINKED)))
+    return once(tmp_path_factory, "cdk", lambda folder: synthesize(folder, DEPLOYED, LINKED, TOLD))
 
 
 @pytest.fixture(scope="session")

@@ -69,6 +69,10 @@ def test_a_stream_answers_as_its_model_does(played: Played) -> None:
     assert len(right) >= story.FILES - 1
 
 
+def test_a_body_by_reference_is_answered_later_as_it_would_be_at_once(played: Played) -> None:
+    assert played.day.later == next(iter(played.day.answers.values()))
+
+
 def test_the_rows_of_a_batch_are_the_answers_of_the_stream(played: Played) -> None:
     assert dict(played.day.rows) == played.day.answers
     assert [name for name, _ in played.day.rows] == sorted(story.images())

@@ -12,7 +12,7 @@ from hookline.core.topology import FUNCTIONS, PROCESSES
 from tests.stacks.cloud.actions import Actions
 from tests.stacks.cloud.least import LEADING_KEYS, unused
 from tests.stacks.cloud.played import NEIGHBOURS, TENANT, Played
-from tests.stacks.cloud.report import LINKED, REASONED, RIGHTS, reason, rights_page
+from tests.stacks.cloud.report import LINKED, REASONED, RIGHTS, TOLD, reason, rights_page
 from tests.stacks.cloud.rights import Call, NotJudged, Statement, allowed, listed, refused
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -102,7 +102,7 @@ def test_what_belongs_to_another_tenant_is_refused(played: Played, other: str) -
         else:
             assert not allowed(played.rights[principal], there), (principal, there)
     buckets = {f"arn:aws:s3:::{name}" for name in LINKED[TENANT]}
-    assert shared == LISTS | buckets
+    assert shared == LISTS | buckets | set(TOLD[TENANT])
 
 
 @pytest.mark.parametrize("other", NEIGHBOURS)
@@ -134,6 +134,14 @@ def test_only_the_tenant_of_a_linked_bucket_reads_it(played: Played, other: str)
     reads = [(who, call) for who, call in calls(played) if ":::photos" in call.resource]
     assert reads
     for principal, call in reads:
+        assert not allowed(played.rights[principal.replace(TENANT, other)], call), call
+
+
+@pytest.mark.parametrize("other", NEIGHBOURS)
+def test_only_the_tenant_of_a_topic_tells_it(played: Played, other: str) -> None:
+    told = [(who, call) for who, call in calls(played) if call.resource in TOLD[TENANT]]
+    assert {call.action for _, call in told} == {"sns:Publish"}
+    for principal, call in told:
         assert not allowed(played.rights[principal.replace(TENANT, other)], call), call
 
 

@@ -56,6 +56,7 @@ class Actions:
             "ecs": self._of_cluster,
             "logs": _of_logs,
             "s3": _of_bucket,
+            "sns": _of_topic,
             "sqs": _of_queue,
         }
         calls = list(services[service](operation, params)) if service in services else []
@@ -137,6 +138,11 @@ def _of_bucket(operation: str, params: Params) -> Iterator[Call]:
 def _of_queue(operation: str, params: Params) -> Iterator[Call]:
     if operation in _QUEUES:
         yield Call(_QUEUES[operation], _arn("sqs", params["QueueUrl"].rpartition("/")[2]))
+
+
+def _of_topic(operation: str, params: Params) -> Iterator[Call]:
+    if operation == "sns:Publish":
+        yield Call(operation, params["TopicArn"])
 
 
 def _of_logs(operation: str, params: Params) -> Iterator[Call]:

@@ -20,6 +20,7 @@ from tests.stacks.cloud.cloud import ADMIN, Cloud
 from tests.stacks.cloud.deploying import REGION
 from tests.stacks.cloud.landing import Landing
 from tests.stacks.cloud.processes import worker
+from tests.stacks.cloud.telling import Telling
 from tests.stacks.cloud.tenant import Tenant
 
 HOOKS = b"def postprocess(output, raw_input):\n    return 'seen'\n"
@@ -66,6 +67,8 @@ class Hardship:
         self.drops_that_are_gone()
         self.drops_of_a_linked_bucket()
         Landing(self.cloud, self.tenant, self.model_id, LINKED).land()
+        telling = (self.model_id, self.volume_id, self.linked_id)
+        Telling(self.cloud, self.tenant, *telling).tell()
         self.workers_that_end()
         self.planners_that_fail()
         self.finishers_that_fail()
@@ -95,6 +98,7 @@ class Hardship:
         assert ask("GET", "/openapi.json")["openapi"]
         assert ask("GET", "/v1/me")["user"] == ADMIN
         assert len(ask("GET", "/v1/keys")["items"]) == 1
+        assert ask("POST", "/v1/webhook-secret")["secret"]
 
     def lists(self) -> None:
         """Each list is the first whose page is not the last, so it makes the signing secret."""

@@ -11,7 +11,9 @@ import json
 import os
 import subprocess
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,7 @@ from hookline.core.endings import REPLICA_FAILED, told
 from hookline.core.errors import HooklineError
 from hookline.core.ports import Ports
 from hookline.core.records import Job, Model
+from hookline.gateway.kept import KEEP_S, Kept
 from hookline.gateway.proxy import Gateway, Limits
 from hookline.gateway.reporter import Reporter
 from hookline.gateway.routing import Destination, RoutingTable
@@ -47,6 +50,8 @@ from tests.stacks.cloud.deploying import client_of
 from tests.stacks.cloud.tenant import Tenant
 
 READY_S = 60.0
+LOOK_S = 0.05  # between two looks whether an answer is there
+OK, ACCEPTED = 200, 202
 
 
 def container(tenant: Tenant, kind: str) -> dict[str, Any]:
@@ -214,23 +219,65 @@ def predict(
     tenant: Tenant, sockets: dict[str, str], token: str, bodies: Sequence[bytes]
 ) -> list[tuple[int, bytes]]:
     """Status and body of the answer to each, through a new gateway."""
-    ports = ports_of(tenant, "gateway")
-    reporter = Reporter(Teller(ports.catalog, ports.queue, ports.clock))
 
     async def run() -> list[tuple[int, bytes]]:
-        gateway = Gateway(Network(ports, sockets), reporter, Limits(hold_s=READY_S))
-        application = Application(gateway)
-        pulse = asyncio.create_task(gateway.run())
-        try:
-            return [await _predicted(application, token, body) for body in bodies]
-        finally:
-            pulse.cancel()
-            gateway.close()
+        async with _entrance(ports_of(tenant, "gateway"), sockets) as application:
+            answers = [await _asked(application, token, body) for body in bodies]
+        return [(status, body) for status, _, body in answers]
 
     return asyncio.run(run())
 
 
-async def _predicted(application: Application, token: str, body: bytes) -> tuple[int, bytes]:
+def predict_later(tenant: Tenant, sockets: dict[str, str], token: str, body: bytes) -> bytes:
+    """The answer to a body that was uploaded and that nobody waits for; it is dropped then."""
+    ports = ports_of(tenant, "gateway")
+
+    async def run() -> bytes:
+        async with _entrance(ports, sockets) as application:
+            size = json.dumps({"size_bytes": len(body)}).encode()
+            _, _, lent = await _asked(application, token, size, path="/predict/uploads")
+            upload = json.loads(lent)
+            tenant.follow(upload["request"], body)
+            wanted = {"prefer": "respond-async", "body-reference": upload["reference"]}
+            status, headers, _ = await _asked(application, token, b"", **wanted)
+            assert status == ACCEPTED
+            location = headers[b"location"].decode()
+            while status == ACCEPTED:
+                await asyncio.sleep(LOOK_S)
+                answer = await _asked(application, token, b"", method="GET", path=location)
+                status, _, found = answer
+            assert status == OK, found
+            return found
+
+    answer = asyncio.run(run())
+    Kept(ports.blobs, lambda: time.time() + KEEP_S + 1).sweep(tenant.name)
+    return answer
+
+
+@asynccontextmanager
+async def _entrance(ports: Ports, sockets: dict[str, str]) -> AsyncIterator[Application]:
+    reporter = Reporter(Teller(ports.catalog, ports.queue, ports.clock))
+    kept = Kept(ports.blobs, ports.clock)
+    gateway = Gateway(Network(ports, sockets), reporter, Limits(hold_s=READY_S), kept)
+    pulse = asyncio.create_task(gateway.run())
+    try:
+        yield Application(gateway)
+    finally:
+        pulse.cancel()
+        await gateway.finish(READY_S)
+        gateway.close()
+
+
+async def _asked(
+    application: Application,
+    token: str,
+    body: bytes,
+    *,
+    method: str = "POST",
+    path: str = "/predict",
+    **more: str,
+) -> tuple[int, dict[bytes, bytes], bytes]:
+    """Status, headers and body of one answer; `more` are headers."""
     sent: list[dict[str, Any]] = []
     waiting = [{"type": "http.request", "body": body, "more_body": False}]
 
@@ -242,8 +289,10 @@ async def _predicted(application: Application, token: str, body: bytes) -> tuple
     async def send(message: Any) -> None:
         sent.append(dict(message))
 
-    headers = [(b"authorization", f"Bearer {token}".encode()), (b"content-type", b"image/png")]
-    place = {"path": "/predict", "raw_path": b"/predict", "query_string": b""}
-    scope = {"type": "http", "method": "POST", "headers": headers, **place}
+    named = {"authorization": f"Bearer {token}", "content-type": "image/png", **more}
+    headers = [(name.encode(), value.encode()) for name, value in named.items()]
+    place = {"path": path, "raw_path": path.encode(), "query_string": b""}
+    scope = {"type": "http", "method": method, "headers": headers, **place}
     await application(scope, receive, send)
-    return sent[0]["status"], b"".join(message.get("body", b"") for message in sent)
+    answer = b"".join(message.get("body", b"") for message in sent)
+    return sent[0]["status"], dict(sent[0]["headers"]), answer

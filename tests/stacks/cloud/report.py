@@ -13,10 +13,11 @@ from tests.stacks.cloud.counting import KINDS, Counts, table
 from tests.stacks.cloud.least import Right, rights
 from tests.stacks.cloud.played import TENANT, TENANTS, Played, play
 from tests.stacks.cloud.rights import Statement
+from tests.stacks.cloud.telling import TOPIC
 
 DOCS = Path(__file__).parents[3] / "docs" / "reference"
 RIGHTS, CALLS = DOCS / "rights.md", DOCS / "aws-calls.md"
-LINKED = {TENANT: ["photos"]}
+LINKED, TOLD = {TENANT: ["photos"]}, {TENANT: [TOPIC]}
 AGAIN = "`python -m tests.stacks.cloud.report` writes this page anew, and a test keeps it current."
 
 # Rights that no call of hookline's own code used, by how they are shown: who uses them.
@@ -48,8 +49,9 @@ def _rights_lines(found: Played) -> Iterator[str]:
     yield ""
     yield (
         "Every right of every role of a tenant, here of one called `acme` that may link the bucket "
-        "`photos`, and the requests that used it when the tests played a whole day of that tenant. "
-        "Each request that was made was allowed, and without its right it would have been refused."
+        "`photos` and tell the topic `done`, and the requests that used it when the tests played a "
+        "whole day of that tenant. Each request that was made was allowed, and without its right "
+        "it would have been refused."
     )
     yield ""
     yield AGAIN
@@ -120,7 +122,7 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        assembly = synthesize(folder / "cdk", TENANTS, LINKED)
+        assembly = synthesize(folder / "cdk", TENANTS, LINKED, TOLD)
         found = play(assembly, folder / "played")
         RIGHTS.write_text(rights_page(found))
         print("\n".join(found.log))  # noqa: T201 - shows what was played

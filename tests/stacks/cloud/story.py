@@ -10,7 +10,7 @@ from typing import Any
 from hookline.core.records import JOB_ENDS
 from tests.stacks.cloud import client
 from tests.stacks.cloud.cloud import Cloud
-from tests.stacks.cloud.processes import predict
+from tests.stacks.cloud.processes import predict, predict_later
 from tests.stacks.cloud.tenant import Tenant
 
 DIGITS = Path(__file__).parents[3] / "examples" / "digits"
@@ -38,6 +38,7 @@ class Day:
     token: str = ""
     volume_id: int = 0
     answers: dict[str, str] = field(default_factory=dict)
+    later: str = ""
     rows: Rows = field(default_factory=list)
     dropped: Rows = field(default_factory=list)
     stopped: dict[str, Any] = field(default_factory=dict)
@@ -114,6 +115,8 @@ def _predict(cloud: Cloud, tenant: Tenant, day: Day) -> None:
     day.answers = {name: body.decode() for name, (_, body) in zip(images(), found, strict=True)}
     first = next(iter(day.answers))
     cloud.say(f"predict {len(found)} images through the gateway: {first} → {day.answers[first]}")
+    day.later = predict_later(tenant, cloud.replicas.sockets, day.token, images()[first]).decode()
+    cloud.say(f"upload {first}, predict it by reference and ask later: {day.later}")
 
 
 def _batch(cloud: Cloud, tenant: Tenant, day: Day) -> None:
