@@ -92,6 +92,27 @@ def test_a_link_to_the_root_has_a_name(api: FakeApi, hookline: Call) -> None:
     assert api.volumes[1]["name"] == "root"
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("volume", "link", ""),
+        ("volume", "upload", ""),
+        ("run", "model.onnx", "7.png", ""),
+        ("stream", "predict", "", "7.png"),
+        ("model", "deploy", "2", "-f", ""),
+        ("check", "hooks", "--file", ""),
+    ],
+)
+def test_a_word_that_is_empty_is_not_the_folder_one_is_in(
+    words: tuple[str, ...], api: FakeApi, hookline: Call
+) -> None:
+    result = hookline(*words)
+
+    assert result.exit_code == 2
+    assert "is empty" in result.stderr
+    assert not api.requests
+
+
 def test_a_bucket_is_linked_by_its_uri_as_it_is_given(api: FakeApi, hookline: Call) -> None:
     uri = "s3://photos/a+b%20c/ü"
 

@@ -24,6 +24,17 @@ class Command(click.Command):
         self.examples = tuple(examples)
         self.params += cloud_options()
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Raise UsageError for an empty word: as a path it would be the folder one is in."""
+        left = super().parse_args(ctx, args)
+        for param in self.params:
+            given = ctx.params.get(param.name or "")
+            if _is_place(param) and "" in (given if isinstance(given, tuple) else (given,)):
+                raise click.BadParameter(
+                    "It is empty; a variable of the shell may not be set.", ctx, param
+                )
+        return left
+
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         if self.examples:
             with formatter.section("Examples"):
@@ -112,6 +123,12 @@ class LazyGroup(Group):
     def _aliases(self, ctx: click.Context) -> Mapping[str, tuple[str, ...]]:
         shell = ctx.find_object(Shell)
         return shell.aliases if shell else {}
+
+
+def _is_place(param: click.Parameter) -> bool:
+    """Whether it is an argument, or an option that names a file."""
+    is_file = isinstance(param, click.Option) and "FILE" in (param.metavar or "")
+    return is_file or isinstance(param, click.Argument)
 
 
 def _is_debugging(shell: Shell | None) -> bool:
