@@ -48,6 +48,7 @@ NODE = message((1, b"x"), (2, b"Placeholder"))
 FILES: dict[str, tuple[Callable[[], bytes], Kind]] = {
     "onnx": (lambda: message((1, 8), (2, b"pytorch"), (7, b"\x12\x01g"), (8, b"\x10\x11")), "onnx"),
     "cut onnx": (lambda: message((1, 8)) + b"\x3a\x7f", "onnx"),
+    "onnx that was cut": (lambda: message((1, 8), (2, b"pytorch")) + b"\x3a\x70cut", "onnx"),
     "saved model": (lambda: message((1, 1), (2, b"\x12\x00")), "savedmodel"),
     "graph": (lambda: message((1, NODE), (1, NODE), (4, b"\x08\x1b")), "graphdef"),
     "core ml": (lambda: message((1, 5), (2, b""), (502, b"")), "coreml"),

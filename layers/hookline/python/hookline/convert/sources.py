@@ -42,7 +42,10 @@ class Source:
 
     def _files(self) -> list[Path]:
         shown = self.shown
-        return sorted(p for p in shown.rglob("*") if p.is_file()) if self.folder else [shown]
+        if not self.folder:
+            return [shown]
+        found = shown.rglob("*") if self.kind == "savedmodel" else shown.iterdir()
+        return sorted(path for path in found if path.is_file())
 
 
 def find_source(place: Path) -> Source:
@@ -69,6 +72,12 @@ def _of_file(path: Path, kind: Kind) -> Source:
     if refused:
         raise refused
     if kind == "savedmodel":
+        if path.name != _SAVED_MODEL:
+            raise InvalidModel(
+                f"{path} is a TensorFlow SavedModel without its folder.",
+                why=f"Its weights lie beside a file called {_SAVED_MODEL}.",
+                hint="Import the folder that it was saved into.",
+            )
         return Source(kind, path.parent, path.parent)
     if kind == "mxnet-symbol":
         return Source(kind, path, _with_parameters(path))

@@ -136,7 +136,8 @@ def _protobuf_kind(file: BinaryIO, head: bytes) -> Kind:
         return "onnx"
     if (1, VARINT) in kinds and any(number >= _FIRST_COREML_TYPE for number in numbers):
         return "coreml"
-    if kinds == {(1, VARINT), (2, BYTES)}:
+    is_whole = bool(fields) and fields[-1].span.end == file.seek(0, os.SEEK_END)
+    if kinds == {(1, VARINT), (2, BYTES)} and is_whole:  # an ONNX file may be cut behind these
         return "savedmodel"
     if (1, BYTES) in kinds and numbers <= {1, 2, 3, 4} and _is_node(file, fields[0]):
         return "graphdef"
