@@ -115,6 +115,7 @@ def test_a_target_that_refuses_says_so_before_anything_is_measured(
         (("--shape", "4", "--concurrency", "1.5"), "whole numbers"),
         (("--shape", "x"), "is not a shape"),
         (("--shape", "4", "--rate", "0"), "neither"),
+        (("--shape", "4", "--concurrency", "1,4097"), "at most 4096"),
         (("--shape", "4", "--slo", "fast"), "is not a goal"),
     ],
 )
@@ -130,6 +131,18 @@ def test_a_window_lasts_until_something_is_answered(server: str, hookline: Call)
     result = hookline("bench", server, *options, "-o", "json")
     [level] = json.loads(result.stdout)
     assert level["p50_ms"] >= 300
+
+
+@pytest.mark.parametrize("option", ["--csv", "--html"])
+def test_a_report_that_cannot_be_written_is_told_before_anything_is_measured(
+    server: str, hookline: Call, tmp_path: Path, option: str
+) -> None:
+    place = str(tmp_path / "nowhere" / "report")
+    result = hookline("bench", server, "--token", "secret", "--shape", "4", option, place)
+
+    assert result.exit_code == 3
+    assert "There is no folder" in result.stderr
+    assert not Handler.asked
 
 
 def test_a_stream_by_its_id_needs_its_token(hookline: Call) -> None:

@@ -165,9 +165,12 @@ def bench_command(shell: Shell, /, target: str, **given: Any) -> None:
     """
     if given["concurrency"] and given["rate"]:
         raise click.UsageError("Give either --concurrency or --rate.")
+    if max(given["concurrency"] or (1,)) > _MOST_CONNECTIONS:
+        raise click.UsageError(f"--concurrency is at most {_MOST_CONNECTIONS}.")
     from hookline.bench.session import Session  # noqa: PLC0415 - help needs none
 
     goal, files = given.pop("slo"), (given.pop("csv_file"), given.pop("html_file"))
+    _check_writable(files)
     found = _replica if given.pop("is_direct") else _target
     session = Session(_plan(found(shell, target, given["token"]), given), _tell)
     word = "What has been measured so far is above."
@@ -179,6 +182,15 @@ def bench_command(shell: Shell, /, target: str, **given: Any) -> None:
             _show(shell, session.levels)
             _write(session.levels, _settings(session.plan), files)
     _judge(session.levels, goal)
+
+
+def _check_writable(files: Sequence[str | None]) -> None:
+    """Raise now what would lose the report of a long measurement at its end."""
+    from hookline.client.files import check_place  # noqa: PLC0415 - help needs none
+
+    for name in files:
+        if name:
+            check_place(Path(name))
 
 
 def _target(shell: Shell, target: str, token: str) -> Target:

@@ -95,16 +95,21 @@ def chunks(path: Path, on_bytes: Callable[[int], None] | None = None) -> Iterato
                 on_bytes(len(chunk))
 
 
+def check_place(path: Path) -> None:
+    """Raise NotFound or InvalidInput where no file can be written."""
+    if path.is_dir():
+        raise InvalidInput(f"{path} is a folder.", hint="Name a file to write.")
+    if not path.parent.is_dir():
+        raise NotFound(f"There is no folder {path.parent}.", hint="Make it, or name another file.")
+
+
 @contextmanager
 def replaced(path: Path) -> Iterator[BinaryIO]:
     """A file that takes the place of `path` when the block ends well, and vanishes otherwise.
 
     Raise NotFound or InvalidInput where no such file can be.
     """
-    if path.is_dir():
-        raise InvalidInput(f"{path} is a folder.", hint="Name a file to write.")
-    if not path.parent.is_dir():
-        raise NotFound(f"There is no folder {path.parent}.", hint="Make it, or name another file.")
+    check_place(path)
     handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}-")
     try:
         with os.fdopen(handle, "wb") as file:
