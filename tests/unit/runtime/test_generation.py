@@ -12,6 +12,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from hookline.core.errors import InvalidInput
+from hookline.runtime.generation import Wish, _Beams, _chosen, _Ended
 from hookline.runtime.items import Answer, Item
 from hookline.runtime.model import Model
 from hookline.runtime.pipeline import Pipeline
@@ -57,7 +58,6 @@ def language_model(path: Path, *, has_past: bool, eos: str = "") -> Path:
         helper.make_node("Gather", ["places", "position_ids"], ["places_of"]),
         helper.make_node("Add", ["words_of", "places_of"], ["new"]),
         helper.make_node("Cast", ["attention_mask"], ["ones"], to=TensorProto.FLOAT),
-        helper.make_node("Unsqueeze", ["ones", "last"], ["mask"]),
     ]
     inputs: list[tuple[str, int, list[str | int]]] = [
         ("input_ids", TensorProto.INT64, ["N", "T"]),
@@ -78,6 +78,9 @@ def language_model(path: Path, *, has_past: bool, eos: str = "") -> Path:
     else:
         nodes.append(helper.make_node("Identity", ["new"], [values]))
     nodes += [
+        helper.make_node("Shape", [values], ["long"], start=0, end=2),
+        helper.make_node("Reshape", ["ones", "long"], ["as_long"]),  # fails for another length
+        helper.make_node("Unsqueeze", ["as_long", "last"], ["mask"]),
         helper.make_node("Mul", [values, "mask"], ["seen"]),
         helper.make_node("CumSum", ["seen", "axis"], ["sums"]),
         helper.make_node("Tanh", ["sums"], ["states"]),
@@ -149,6 +152,18 @@ def test_the_metadata_may_say_what_ends_a_sequence(tmp_path: Path) -> None:
     model = Model.load(PipelineSpec(model_path=str(path), threads=1))
     told = model.generate(PROMPT, max_tokens=8, num_beams=3, end=END)
     assert model.generate(PROMPT, max_tokens=8, num_beams=3).tolist() == told.tolist()
+
+
+def test_as_many_beams_go_on_however_many_end() -> None:
+    one = _Beams(np.zeros((1, 0), np.int64), np.zeros(1), {})
+    ended, wish = _Ended(2), Wish(num_beams=2, end=END)
+
+    found = _chosen(one, np.log([[0.5, 0.3, 0.15, 0.05]]), {}, wish, ended)
+
+    assert found.tokens.tolist() == [[1], [2]]
+    ((total, tokens),) = ended.found
+    assert total == pytest.approx(np.log(0.5))
+    assert tokens == []
 
 
 @pytest.mark.parametrize("tokens", [[], [1.5], [[1, 2], [3, 4]], 5])
