@@ -71,6 +71,21 @@ def _lengths_tell_axes_apart(manifest: Manifest) -> bool:
     return heights != widths and len({*heights}) > 1 and len({*widths}) > 1
 
 
+def test_square_buckets_cut_nothing_of_an_answer() -> None:
+    shapes = [((1, size, size),) for size in (1, 2)]
+    manifest = Manifest(
+        target="inf2",
+        cores=1,
+        inputs=(Port("image", "float32"),),
+        outputs=(Port("turned", "float32"),),
+        buckets=tuple(Bucket(f"{i}.pt", each, each) for i, each in enumerate(shapes)),
+    )
+    buckets, wide = Buckets(manifest), np.ones((1, 1, 2))
+    (run,) = buckets.runs([wide])
+    (turned,) = buckets.sliced(run, [run.feeds[0].swapaxes(1, 2)], [wide])
+    assert np.array_equal(turned[:, :2, :1], wide.swapaxes(1, 2))
+
+
 def test_the_smallest_bucket_that_holds_it_is_run() -> None:
     shapes = [((n, w),) for n in (1, 4) for w in (8, 16)]
     manifest = Manifest(

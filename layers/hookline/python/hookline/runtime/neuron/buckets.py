@@ -121,17 +121,20 @@ def _merged(shapes: Sequence[Shape]) -> Shape:
     return (_VARIABLE, *(axis.pop() if len(axis) == 1 else _VARIABLE for axis in sizes))
 
 
-def _sources(buckets: Sequence[Bucket]) -> list[list[tuple[int, int] | None]]:
-    """For each output and axis after the batch: the input and axis that it is as long as."""
-    lengths = {
-        (index, axis): tuple(bucket.inputs[index][axis] for bucket in buckets)
-        for index, shape in enumerate(buckets[0].inputs)
-        for axis in range(1, len(shape))
-    }
-    by_lengths = {found: place for place, found in reversed(lengths.items()) if len({*found}) > 1}
+def _sources(buckets: Sequence[Bucket]) -> list[list[list[tuple[int, int]]]]:
+    """For each output and axis after the batch: the inputs' axes that it may be as long as.
+
+    Where buckets are square several are, and nothing tells which it is.
+    """
+    by_lengths: dict[tuple[int, ...], list[tuple[int, int]]] = {}
+    for index, shape in enumerate(buckets[0].inputs):
+        for axis in range(1, len(shape)):
+            lengths = tuple(bucket.inputs[index][axis] for bucket in buckets)
+            if len({*lengths}) > 1:
+                by_lengths.setdefault(lengths, []).append((index, axis))
     return [
         [
-            by_lengths.get(tuple(bucket.outputs[index][axis] for bucket in buckets))
+            by_lengths.get(tuple(bucket.outputs[index][axis] for bucket in buckets), [])
             for axis in range(1, len(shape))
         ]
         for index, shape in enumerate(buckets[0].outputs)
@@ -139,7 +142,9 @@ def _sources(buckets: Sequence[Bucket]) -> list[list[tuple[int, int] | None]]:
 
 
 def _cuts(
-    sources: Sequence[tuple[int, int] | None], rank: int, feeds: Sequence[Array]
+    sources: Sequence[Sequence[tuple[int, int]]], rank: int, feeds: Sequence[Array]
 ) -> Iterator[slice]:
-    for source in sources[: rank - 1]:
-        yield slice(feeds[source[0]].shape[source[1]]) if source else slice(None)
+    """Rather some of the padding is left than something of the answer lost."""
+    for places in sources[: rank - 1]:
+        sizes = [feeds[index].shape[axis] for index, axis in places]
+        yield slice(max(sizes)) if sizes else slice(None)
