@@ -317,8 +317,10 @@ def test_what_is_sent_ahead_waits_in_the_socket() -> None:
     async def go() -> int:
         async with server() as (echo, talk):
             echo.gate.clear()
-            one = POST + b"Content-Length: 1000000\r\n\r\n" + bytes(1_000_000)
-            talking = asyncio.ensure_future(talk(*[one] * 30, silence_s=2.0))
+            rest = b"Content-Length: 1000000\r\n\r\n" + bytes(1_000_000)
+            last = POST + b"Connection: close\r\n" + rest  # the end is heard, not a silence
+            asked = [*[POST + rest] * 29, last]
+            talking = asyncio.ensure_future(talk(*asked, silence_s=60.0))
             await asyncio.sleep(0.3)
             held = len(echo.admitted)
             echo.gate.set()
