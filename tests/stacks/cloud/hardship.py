@@ -60,6 +60,7 @@ class Hardship:
         self.linked_id = self._linked("in")
         self.people()
         self.lists()
+        self.files_that_come_back()
         self.bundles_that_are_not_there()
         self.code_in_a_volume()
         self.records_of_files()
@@ -115,6 +116,17 @@ class Hardship:
             more = self.tenant.ask("GET", f"/v1/{noun}?limit=1&page_token={token}")
             assert page["items"] != more["items"], noun
         self.cloud.say(f"list {', '.join(nouns)} page by page")
+
+    def files_that_come_back(self) -> None:
+        """The model as it was sent, and a volume's files; one that is not there fails alone."""
+        model = self.tenant.ask("GET", f"/v1/models/{self.model_id}/file")
+        assert self.tenant.follow(model["request"]) == story.MODEL
+        wanted = {"names": ["inference.py", "nowhere.png"]}
+        target = f"/v1/volumes/{self.volume_id}/downloads"
+        there, absent = self.tenant.ask("POST", target, wanted)["items"]
+        assert self.tenant.follow(there["request"]) == HOOKS
+        assert absent["error"]["status"] == 404
+        self.cloud.say(f"fetch model {self.model_id} and a file of volume {self.volume_id} back")
 
     def bundles_that_are_not_there(self) -> None:
         """S3 says that a file is absent only to those who may list."""
