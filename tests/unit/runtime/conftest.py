@@ -16,7 +16,7 @@ WriteBundle = Callable[..., Path]
 @pytest.fixture
 def write_bundle(tmp_path: Path) -> Iterator[WriteBundle]:
     """Write inference.py and other files into a code folder, as a deploy would."""
-    folder, path, modules = Path.cwd(), sys.path[:], set(sys.modules)
+    path, modules = sys.path[:], set(sys.modules)
     code_dir = tmp_path / "code"
 
     def write(source: str, **files: str) -> Path:
@@ -27,7 +27,6 @@ def write_bundle(tmp_path: Path) -> Iterator[WriteBundle]:
         return code_dir
 
     yield write
-    os.chdir(folder)
     os.environ.pop("HOOKLINE_CODE_DIR", None)
     sys.path[:] = path
     for name in set(sys.modules) - modules:
