@@ -41,6 +41,13 @@ _TOPIC = re.compile(r"arn:aws[\w-]*:sns:[\w-]+:\d{12}:[\w-]+(\.fifo)?")
 _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]")
 _DEVICE = "{device}"
 _DEFAULT = "default"  # in a mapping of quotas: of every tenant without its own
+_BY_TENANT = tuple(  # their values may be mappings
+    f"hookline:{name}"
+    for name in (
+        *("linked-buckets", "notify-topics", "requests-per-s", "max-workers"),
+        *("max-streams", "max-replicas", "max-gateways"),
+    )
+)
 _MAX_PRIORITY = 50_000  # of a listener's rules
 # Of a role's policies, which have 10,240 characters in all (IAM); a bucket is in two lines of them.
 _LINKED_CHARS, _LINE_CHARS = 7500, 20
@@ -89,6 +96,7 @@ def from_context(context: Mapping[str, Any]) -> Deployment:
     """Raise BadContext for an unknown key, or a value that cannot be deployed."""
     _refuse_unknown(context)
     tenants = _tenants(context)
+    _refuse_strangers(context, tenants)
     region = _matching(context, "hookline:region", _REGION)
     stage = _stage(str(context.get("hookline:stage", "dev")))
     return Deployment(
@@ -118,12 +126,18 @@ def _tenants(context: Mapping[str, Any]) -> tuple[str, ...]:
         listed: Any = [context["tenant"]]
     else:
         listed = _parsed(context, "hookline:tenants", [])
-    if not isinstance(listed, list) or not listed:
+    if listed and not isinstance(listed, list):
+        raise BadContext(f"hookline:tenants cannot be {listed!r}. It is a list: '[\"acme\"]'.")
+    if not listed:
         raise BadContext(
             "No tenant is named. Deploy one with `-c tenant=acme`, or list them under "
             "hookline:tenants in cdk.json."
         )
     names = tuple(_tenant(name) for name in listed)
+    if _DEFAULT in names:
+        raise BadContext(
+            f"{_DEFAULT!r} cannot be a tenant: in a mapping of quotas it is every other one."
+        )
     if len(set(names)) != len(names):
         raise BadContext(f"A tenant is listed twice among {', '.join(names)}. Remove one.")
     if len({rule_priority(name) for name in names}) != len(names):
@@ -132,6 +146,22 @@ def _tenants(context: Mapping[str, Any]) -> tuple[str, ...]:
             "from the name. Rename the newer one."
         )
     return names
+
+
+def _refuse_strangers(context: Mapping[str, Any], tenants: tuple[str, ...]) -> None:
+    """A mapping may name those of hookline:tenants, also while one of them is deployed alone."""
+    listed = _parsed(context, "hookline:tenants", None)
+    if "tenant" in context and not listed:
+        return  # nothing says who else there is
+    known = {*tenants, *(listed or ()), _DEFAULT}
+    for key in _BY_TENANT:
+        given = _parsed(context, key, {})
+        for name in sorted(map(str, given)) if isinstance(given, dict) else ():
+            if _TENANT.fullmatch(name) and name not in known:
+                raise BadContext(
+                    f"{key} names {name}, which is no tenant. hookline:tenants has "
+                    f"{', '.join(sorted(known - {_DEFAULT}))}."
+                )
 
 
 def rule_priority(tenant: str) -> int:

@@ -22,6 +22,7 @@ from stacks.settings import Deployment
 
 STALE_UPLOAD = Duration.days(7)
 OLD_VERSION = Duration.days(30)
+KEPT_PREDICTION = Duration.days(1)  # gateways delete them after an hour, but one may have ended
 RULE_BUCKETS = 20  # a pattern has 2,048 characters at most (EventBridge's quotas), a name 63
 
 
@@ -79,7 +80,12 @@ class StorageStack(Stack):
                     abort_incomplete_multipart_upload_after=STALE_UPLOAD,
                     noncurrent_version_expiration=OLD_VERSION,
                     expired_object_delete_marker=True,
-                )
+                ),
+                s3.LifecycleRule(
+                    prefix=f"{self.tenant}/predictions/",
+                    expiration=KEPT_PREDICTION,
+                    noncurrent_version_expiration=KEPT_PREDICTION,
+                ),
             ],
             removal_policy=removal_policy(deployment),
         )

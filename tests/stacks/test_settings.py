@@ -60,10 +60,15 @@ def test_a_name_that_could_be_mistaken_for_another_is_no_tenant(name: object) ->
 
 
 def test_there_must_be_a_tenant_and_each_once() -> None:
-    nothing: tuple[object, ...] = ([], "", "acme", {})
+    nothing: tuple[object, ...] = ([], "", {})
     for none in nothing:
         with pytest.raises(BadContext, match="No tenant is named"):
             from_context({"hookline:image": IMAGE, "hookline:tenants": none})
+    for word in ("acme", "acme,globex"):
+        with pytest.raises(BadContext, match="It is a list"):
+            from_context({"hookline:image": IMAGE, "hookline:tenants": word})
+    with pytest.raises(BadContext, match="'default' cannot be a tenant"):
+        from_context({"hookline:image": IMAGE, "tenant": "default"})
     with pytest.raises(BadContext, match="listed twice"):
         from_context({"hookline:image": IMAGE, "hookline:tenants": ["acme", "acme"]})
     with pytest.raises(BadContext, match="is not JSON"):
@@ -175,6 +180,18 @@ def test_a_bad_quota_says_what_may_be_given() -> None:
     assert "hookline:max-workers cannot be 'lots'" in told
     assert 'a number, or a mapping such as {"default": 10, "acme": 50}, of 1 to 1000.' in told
     assert "'a-b' cannot be a tenant" in refusal(**{"hookline:max-workers": {"a-b": 1}})
+
+
+def test_a_tenant_that_there_is_not_has_no_quotas_and_no_buckets() -> None:
+    both = {"hookline:tenants": ["acme", "globex"], "hookline:image": IMAGE}
+    for key, value in (("max-workers", 5), ("linked-buckets", ["photos"])):
+        mapping = {f"hookline:{key}": {"amce": value}}
+        for alone in ({}, {"tenant": "acme"}):
+            with pytest.raises(BadContext, match="names amce, which is no tenant"):
+                from_context(both | mapping | alone)
+    others = {"hookline:max-workers": {"globex": 5, "default": 7}}
+    assert from_context(both | others | {"tenant": "acme"}).quotas["acme"].max_workers == 7
+    assert deployment(**others).quotas["acme"].max_workers == 7
 
 
 def test_prod_has_no_single_gateway() -> None:

@@ -29,11 +29,15 @@ def test_the_bucket_is_closed_encrypted_and_versioned(storage: Template) -> None
 
 def test_stale_uploads_are_ended_within_a_week(storage: Template) -> None:
     (bucket,) = storage.of_type("AWS::S3::Bucket").values()
-    (rule,) = bucket["LifecycleConfiguration"]["Rules"]
+    rule, of_predictions = bucket["LifecycleConfiguration"]["Rules"]
     assert rule["Status"] == "Enabled"
     assert rule["AbortIncompleteMultipartUpload"]["DaysAfterInitiation"] <= 7
     assert "Prefix" not in rule
     assert "ExpirationInDays" not in rule  # what is stored stays
+    assert (of_predictions["Prefix"], of_predictions["ExpirationInDays"]) == (
+        "acme/predictions/",
+        1,
+    )
 
 
 def test_buckets_and_queues_take_tls_only(storage: Template) -> None:
