@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import zipfile
 from collections.abc import Sequence
@@ -17,10 +18,8 @@ from tests.fake_neuron.nrt import MACHINE, Array
 
 Shape = tuple[int, ...]
 
-ROOT = Path(__file__).parents[2]
+HERE = Path(__file__).parent
 _TORCH = """
-import sys
-sys.path.append({root!r})
 from tests.fake_neuron import framework as jit
 from tests.fake_neuron.framework import Tensor, bfloat16, from_numpy, inference_mode, no_grad
 __version__ = "2.9.0+fake"
@@ -43,11 +42,12 @@ def neuron_home(folder: Path, target: str, *, cores: int, version: str = "2.9.0.
     name, compiler = _FRAMEWORKS[target]
     site = folder / "lib" / "python3.11" / "site-packages"
     for package, text in (
-        ("torch", _TORCH.format(root=str(ROOT))),
+        ("torch", _TORCH),
         (name, _FRAMEWORK.format(target=target)),
     ):
         (site / package).mkdir(parents=True)
         (site / package / "__init__.py").write_text(text)
+    shutil.copytree(HERE, site / "tests" / HERE.name, ignore=shutil.ignore_patterns("__pycache__"))
     (site / MACHINE).write_text(json.dumps({"target": target, "cores": cores}))
     for package in (name, compiler):
         info = site / f"{package}-{version}.dist-info"

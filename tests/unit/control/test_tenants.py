@@ -20,6 +20,7 @@ LISTS = [
 
 BODIES: dict[str, Any] = {
     "POST /v1/volumes/{volume_id}/uploads": {"files": [{"name": "a", "size_bytes": 1}]},
+    "POST /v1/volumes/{volume_id}/downloads": {"names": ["a"]},
     "POST /v1/volumes/{volume_id}/triggers": {"model_id": 1},
     "POST /v1/batches/{job_id}/retry": {},
     "PATCH /v1/streams/{stream_id}": {"replicas": 1},

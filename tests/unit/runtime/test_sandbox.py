@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from hookline.runtime import telemetry
 from hookline.runtime.spec import SandboxSpec
 from tests.replicas import post, read_answer, replica, until
 
@@ -448,5 +449,5 @@ def test_a_replica_serves_from_inside(tmp_path: Path) -> None:
         labels, names, is_secret_visible = body.decode().split("|")
         assert labels == "cat"
         assert is_secret_visible == "False"
-        assert set(names.split(",")) <= {"PATH", "HOOKLINE_CODE_DIR", "LC_CTYPE"}
+        assert set(names.split(",")) <= {"PATH", "HOOKLINE_CODE_DIR", "LC_CTYPE", *telemetry.OFF}
         assert process.stop() == 0
