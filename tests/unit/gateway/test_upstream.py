@@ -143,3 +143,31 @@ def test_what_a_replica_says_unasked_reaches_no_later_caller(tmp_path: Path) -> 
             talkative.close()
 
     asyncio.run(go())
+
+
+def test_what_a_replica_says_to_nobody_ends_the_connection(tmp_path: Path) -> None:
+    async def go() -> None:
+        gossip, hung_up = asyncio.Event(), asyncio.Event()
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\nx")
+            writer.write(ok(b"asked for"))
+            await gossip.wait()
+            writer.write(ok(b"forged"))
+            assert not await reader.read()
+            writer.close()
+            await writer.wait_closed()
+            hung_up.set()
+
+        path = tmp_path / "s"
+        async with await asyncio.start_unix_server(serve, path), asyncio.timeout(10):
+            talkative = Upstream(f"unix:{path}")
+            for _ in range(2):
+                response = await talkative.ask(b"POST", b"/predict", [], b"x")
+                assert response.body == b"asked for"
+                gossip.set()
+                await hung_up.wait()
+                gossip.clear()
+                hung_up.clear()
+
+    asyncio.run(go())

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from functools import partial
 
 import pytest
 import uvicorn
 
 from hookline.runtime import protocol
-from hookline.runtime.asgi import Receive, Scope, Send, header, read_body, respond
+from hookline.runtime.asgi import (
+    ClientGone,
+    Receive,
+    Scope,
+    Send,
+    header,
+    read_body,
+    respond,
+    unless_gone,
+    until_gone,
+)
 from hookline.runtime.protocol import BoundedProtocol
 
 HOST = b"Host: localhost\r\n"
@@ -20,6 +31,7 @@ COMPLETE = GET + b"\r\n"
 CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
 
 Talk = Callable[..., Awaitable[bytes]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -32,36 +44,44 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 @asynccontextmanager
-async def server() -> AsyncIterator[Talk]:
-    """Yields `talk(*pieces)`: everything the server says until it closes or stays silent."""
-    config = uvicorn.Config(app, http=BoundedProtocol, ws="none", lifespan="off", log_config=None)
+async def listening(application: Application) -> AsyncIterator[int]:
+    """A real server of `application`; yields its port."""
+    config = uvicorn.Config(
+        application, http=BoundedProtocol, ws="none", lifespan="off", log_config=None
+    )
     running = uvicorn.Server(config)
     config.load()
     running.lifespan = config.lifespan_class(config)
     listener = await asyncio.get_running_loop().create_server(
         lambda: BoundedProtocol(config, running.server_state, {}), "127.0.0.1", 0
     )
-    port = listener.sockets[0].getsockname()[1]
-
-    async def talk(*pieces: bytes, silence_s: float) -> bytes:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        heard = b""
-        try:
-            for piece in pieces:
-                writer.write(piece)
-                await writer.drain()
-                if piece == COMPLETE:
-                    heard = await reader.readuntil(b"empty")
-            return heard + await _said(reader, silence_s)
-        except ConnectionError:
-            return b"<reset>"
-        finally:
-            writer.close()
-
     try:
-        yield talk
+        yield listener.sockets[0].getsockname()[1]
     finally:
         listener.close()
+
+
+@asynccontextmanager
+async def server() -> AsyncIterator[Talk]:
+    """Yields `talk(*pieces)`: everything the server says until it closes or stays silent."""
+    async with listening(app) as port:
+        yield partial(_talk, port)
+
+
+async def _talk(port: int, *pieces: bytes, silence_s: float) -> bytes:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    heard = b""
+    try:
+        for piece in pieces:
+            writer.write(piece)
+            await writer.drain()
+            if piece == COMPLETE:
+                heard = await reader.readuntil(b"empty")
+        return heard + await _said(reader, silence_s)
+    except ConnectionError:
+        return b"<reset>"
+    finally:
+        writer.close()
 
 
 async def _said(reader: asyncio.StreamReader, silence_s: float) -> bytes:
@@ -150,3 +170,71 @@ def test_pipelined_requests_are_answered_in_order() -> None:
     assert answer.count(b"HTTP/1.1 200") == len(bodies)
     places = [answer.index(b"\r\n\r\n" + body) for body in bodies]
     assert places == sorted(places)
+
+
+@pytest.mark.parametrize("leaves_early", [False, True], ids=["while it works", "before it works"])
+def test_work_ends_when_its_caller_leaves(*, leaves_early: bool) -> None:
+    async def go() -> None:
+        begun, ended = asyncio.Event(), asyncio.Event()
+        did: list[str] = []
+
+        async def work() -> None:
+            did.append("work")
+            begun.set()
+            await asyncio.Event().wait()
+
+        async def slow(scope: Scope, receive: Receive, _: Send) -> None:
+            await read_body(scope, receive, 100)
+            if leaves_early:
+                begun.set()
+                await until_gone(receive)
+            try:
+                await unless_gone(work(), scope, receive)
+            except ClientGone:
+                did.append("gone")
+            finally:
+                ended.set()
+
+        async with listening(slow) as port, asyncio.timeout(10):
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(COMPLETE)
+            await begun.wait()
+            writer.close()
+            await ended.wait()
+        assert did == (["gone"] if leaves_early else ["work", "gone"])
+
+    asyncio.run(go())
+
+
+def test_who_leaves_takes_only_the_own_request_along() -> None:
+    async def go() -> None:
+        gate, both = asyncio.Event(), asyncio.Barrier(3)
+
+        async def work() -> bytes:
+            await both.wait()
+            await gate.wait()
+            return b"done"
+
+        async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+            await read_body(scope, receive, 100)
+            with suppress(ClientGone):
+                await respond(send, 200, [], await unless_gone(work(), scope, receive))
+                return
+            gate.set()
+
+        async with listening(slow) as port:
+            _, leaver = await asyncio.open_connection("127.0.0.1", port)
+            reader, stayer = await asyncio.open_connection("127.0.0.1", port)
+            for writer in (leaver, stayer):
+                writer.write(COMPLETE)
+            await both.wait()
+            leaver.close()
+            async with asyncio.timeout(5):
+                assert (await reader.readuntil(b"done")).endswith(b"done")
+            stayer.write(COMPLETE)  # its connection goes on
+            await asyncio.gather(both.wait(), both.wait())
+            async with asyncio.timeout(5):
+                assert (await reader.readuntil(b"done")).endswith(b"done")
+            stayer.close()
+
+    asyncio.run(go())

@@ -13,10 +13,13 @@ ASK = (b"x-request-timing", b"1")
 NAME = b"server-timing"
 STAGES = ("queue", "preprocess", "predict", "postprocess")
 
-_MAX_BYTES = 1024
-_DURATION = re.compile(rb"([a-z]{5,11});dur=([0-9]{1,9}(?:\.[0-9]{1,6})?)", re.ASCII)
+_MS = rb"([0-9]{1,9}(?:\.[0-9]{1,6})?)"
+_READ = re.compile(
+    rb"%b, batch;desc=\"([0-9]{1,6})\"(?:, gateway;dur=%b)?"
+    % (b", ".join(b"%b;dur=%b" % (stage.encode(), _MS) for stage in STAGES), _MS),
+    re.ASCII,
+)
 _FORM = b'%b, batch;desc="%%d"' % b", ".join(b"%b;dur=%%.3f" % s.encode() for s in STAGES)
-_BATCH = re.compile(rb'batch;desc="([0-9]{1,6})"', re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,18 +44,28 @@ class Timing:
     @classmethod
     def parsed(cls, value: bytes) -> Timing | None:
         """What the header's value says; None if it is not what a replica writes."""
-        durations = {name.decode(): float(ms) for name, ms in _DURATION.findall(value[:_MAX_BYTES])}
-        batch = _BATCH.search(value[:_MAX_BYTES])
-        if batch is None or any(stage not in durations for stage in STAGES):
+        found = _READ.fullmatch(value)
+        if found is None:
             return None
-        queue_ms, preprocess_ms, predict_ms, postprocess_ms = map(durations.__getitem__, STAGES)
+        queue_ms, preprocess_ms, predict_ms, postprocess_ms, items, gateway_ms = found.groups()
         return cls(
-            queue_ms,
-            preprocess_ms,
-            predict_ms,
-            postprocess_ms,
-            int(batch[1]),
-            durations.get("gateway"),
+            float(queue_ms),
+            float(preprocess_ms),
+            float(predict_ms),
+            float(postprocess_ms),
+            int(items),
+            float(gateway_ms) if gateway_ms else None,
+        )
+
+    def through(self, total_ms: float) -> Timing:
+        """As a gateway saw it, for which the request took `total_ms`."""
+        return Timing(
+            self.queue_ms,
+            self.preprocess_ms,
+            self.predict_ms,
+            self.postprocess_ms,
+            self.batch_items,
+            max(0.0, total_ms - self.replica_ms),
         )
 
     def value(self) -> bytes:

@@ -51,6 +51,8 @@ class Call:
     @classmethod
     def of(cls, path: str, raw_path: bytes) -> Call | None:
         """None for a path that is not the gateway's."""
+        if raw_path == _PREDICT:  # as it is sent nearly always
+            return _PLAIN_CALL
         for pattern in _OWN:
             if found := pattern.fullmatch(path):
                 said = found.groupdict()
@@ -68,6 +70,9 @@ class Call:
             if found := pattern.fullmatch(path):
                 return cls(*_who(found), found["asked"].encode("latin-1"), ("GET", "POST"))
         return None
+
+
+_PLAIN_CALL = Call()
 
 
 def _who(found: re.Match[str]) -> tuple[str, int | None]:

@@ -6,11 +6,11 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Coroutine, Sequence
-from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from hookline.core import timing
 from hookline.core.errors import (
@@ -46,7 +46,7 @@ from hookline.runtime.asgi import (
     header,
     respond,
     respond_problem,
-    until_gone,
+    unless_gone,
 )
 
 log = logging.getLogger(__name__)
@@ -192,7 +192,8 @@ class Gateway:
         named = [*returned, (b"x-request-id", request.encode())]
         if spent and timing.ASK in scope["headers"]:
             named.append((timing.NAME, spent.value()))
-        log.debug("request_done", extra={"status": response.status, "timing": spent})
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug("request_done", extra={"status": response.status, "timing": spent})
         await respond(send, response.status, named, response.body)
 
     async def _respond(self, arrival: Arrival, held: ExitStack) -> Response:
@@ -215,7 +216,7 @@ class Gateway:
         wait_s = preferred_wait_s(scope) if self._deferring.is_possible else None
         work = partial(self._answer, arrival.token, destination, asked)
         if wait_s is None:
-            return await _unless_gone(work(), arrival.receive)
+            return await unless_gone(work(), scope, arrival.receive)
         base = f"/predictions/{call.token}" if call.token else f"/streams/{destination.stream_id}"
         preference = Preference(wait_s, base, arrival.receive, held)
         return await self._deferring.within(preference, work, destination)
@@ -381,20 +382,4 @@ def _spent(response: Response, total_ms: float) -> Timing | None:
     """Where the time went. User code runs in the replica, so what it tells may be anything."""
     told = next((value for name, value in response.headers if name == timing.NAME), b"")
     found = Timing.parsed(told)
-    return found and replace(found, gateway_ms=max(0.0, total_ms - found.replica_ms))
-
-
-async def _unless_gone(call: Coroutine[Any, Any, T], receive: Receive) -> T:
-    """The call's result, or ClientGone (and the call cancelled) if the caller leaves first."""
-    work = asyncio.ensure_future(call)
-    gone = asyncio.ensure_future(until_gone(receive))
-    try:
-        await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if not work.done():
-            raise ClientGone
-        return work.result()
-    finally:
-        for task in (work, gone):
-            task.cancel()
-            with suppress(asyncio.CancelledError, HooklineError, NotSent):
-                await task
+    return found and found.through(total_ms)

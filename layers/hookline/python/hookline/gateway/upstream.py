@@ -7,16 +7,15 @@ caller can try elsewhere exactly when nothing was.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import cast
 from urllib.parse import urlsplit
 
 import httptools
 
-from hookline.core.errors import DeadlineExceeded, InvalidOutput, Unavailable
+from hookline.core.errors import DeadlineExceeded, HooklineError, InvalidOutput, Unavailable
 
-READ_BYTES = 256 * 1024
 MAX_IDLE_S = 30.0  # well below the replicas' own keep-alive, so that they never close first
 ANSWER_TIMEOUT_S = 75.0  # more than a replica that is well ever takes, which is 60 s
 MAX_ANSWER_BYTES = 256 * 1024 * 1024
@@ -37,65 +36,115 @@ class Response:
     body: bytes = b""
 
 
-class _Parsed:
-    """httptools' callbacks: collects one response."""
+class _Link(asyncio.Protocol):
+    """One connection to a replica, which answers one request at a time on it.
+
+    One timer serves it: it is set again when it rings, not per request.
+    """
 
     def __init__(self) -> None:
-        self.response = Response()
-        self.is_done = self.is_overfull = self.keeps_alive = False
-        self.parser = httptools.HttpResponseParser(self)
-        self._pieces: list[bytes] = []
-        self._size_bytes = 0
+        self._loop = asyncio.get_running_loop()
+        self._parser = httptools.HttpResponseParser(self)
+        self._answer: asyncio.Future[Response] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._due_s = self._idle_since_s = 0.0
+        self._response, self._pieces, self._size_bytes = Response(), list[bytes](), 0
+        self._is_done = self._keeps_alive = False
 
-    def feed(self, data: bytes) -> None:
-        """Parse what has come. Raise InvalidOutput once it is too much."""
+    def ask(self, request: bytes) -> asyncio.Future[Response]:
+        """Send a request; the future has its answer, or the error that came of it."""
+        self._response, self._pieces, self._size_bytes = Response(), [], 0
+        self._is_done = self._keeps_alive = False
+        self._answer = answer = self._loop.create_future()
+        self._due_s = self._loop.time() + ANSWER_TIMEOUT_S
+        if self._timer is None:
+            self._timer = self._loop.call_at(self._due_s, self._ring)
+        self._transport.write(request)
+        return answer
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether another request may be sent on it."""
+        is_fresh = self._loop.time() - self._idle_since_s < MAX_IDLE_S
+        return is_fresh and not self._transport.is_closing()
+
+    def close(self) -> None:
+        """Close without waiting for the other side to take what is left to send."""
+        self._transport.abort()
+
+    # The transport calls these.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - gone is gone
+        if self._timer is not None:
+            self._timer.cancel()
+        self._fail(_died())
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what has come. What comes unasked ends the connection: it answers nobody."""
         self._size_bytes += len(data)
-        if self._size_bytes > MAX_ANSWER_BYTES:
-            raise InvalidOutput(
-                "The replica's answer is too large.",
-                why=f"At most {MAX_ANSWER_BYTES} bytes are passed on.",
-                hint="Return less from the postprocess hook.",
-            )
-        self.parser.feed_data(data)
+        if self._answer is None:
+            self.close()
+        elif self._size_bytes > MAX_ANSWER_BYTES:
+            self._fail(_too_large())
+        else:
+            try:
+                self._parser.feed_data(data)
+            except httptools.HttpParserError:
+                self._fail(_died())
+            else:
+                if self._is_done:
+                    self._finish(self._answer)
+
+    # The parser calls these.
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if not self.is_done:
-            self.response.headers.append((name.lower(), value))
+        if not self._is_done:
+            self._response.headers.append((name.lower(), value))
 
     def on_message_begin(self) -> None:
-        if self.is_done:  # a second answer, which nobody has asked for
-            self.is_overfull = True
+        if self._is_done:  # a second answer, which nobody has asked for
+            self._keeps_alive = False
 
     def on_body(self, body: bytes) -> None:
         self._pieces.append(body)
 
     def on_message_complete(self) -> None:
-        if self.is_done:
+        if self._is_done:
             return
         # llhttp forgets both when the message has ended, so they are asked for here.
-        self.response.status = self.parser.get_status_code()
-        self.keeps_alive = self.parser.should_keep_alive()
-        self.response.body = b"".join(self._pieces)
-        self.is_done = True
+        self._response.status = self._parser.get_status_code()
+        self._keeps_alive = self._parser.should_keep_alive()
+        self._response.body = b"".join(self._pieces)
+        self._is_done = True
 
+    def _finish(self, answer: asyncio.Future[Response]) -> None:
+        status = self._response.status
+        if status not in _STATUSES:
+            self._fail(InvalidOutput(f"The replica answered with the status {status}."))
+            return
+        self._answer, self._idle_since_s = None, self._loop.time()
+        if not self._keeps_alive:
+            self.close()
+        if not answer.done():
+            answer.set_result(self._response)
 
-@dataclass(slots=True)
-class _Connection:
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
-    idle_since: float = 0.0
+    def _fail(self, error: HooklineError) -> None:
+        answer, self._answer = self._answer, None
+        self.close()
+        if answer is not None and not answer.done():
+            answer.set_exception(error)
 
-    def close(self) -> None:
-        self.writer.close()
-
-    def abort(self) -> None:
-        """Close without waiting for the other side to take what is left to send."""
-        self.writer.transport.abort()
-
-    @property
-    def is_usable(self) -> bool:
-        is_fresh = time.monotonic() - self.idle_since < MAX_IDLE_S
-        return is_fresh and not (self.reader.at_eof() or self.writer.is_closing())
+    def _ring(self) -> None:
+        self._timer = None
+        if self._answer is None:
+            return
+        if self._loop.time() < self._due_s:
+            self._timer = self._loop.call_at(self._due_s, self._ring)
+        else:
+            self._fail(_silent())
 
 
 class Upstream:
@@ -104,7 +153,7 @@ class Upstream:
     def __init__(self, address: str) -> None:
         self.address = address
         self.in_flight = 0
-        self._idle: list[_Connection] = []
+        self._idle: list[_Link] = []
 
     async def ask(
         self, method: bytes, path: bytes, headers: Iterable[tuple[bytes, bytes]], body: bytes
@@ -116,61 +165,43 @@ class Upstream:
         """
         self.in_flight += 1
         try:
-            connection = await self._connection()
+            link = await self._link()
             try:
-                async with asyncio.timeout(ANSWER_TIMEOUT_S):
-                    return await self._exchange(connection, _encoded(method, path, headers, body))
+                response = await link.ask(_encoded(method, path, headers, body))
             except BaseException:
-                connection.abort()  # also when cancelled: the replica then drops the work
+                link.close()  # also when cancelled: the replica then drops the work
                 raise
-        except TimeoutError:
-            raise _silent() from None
         finally:
             self.in_flight -= 1
+        if link.is_usable:
+            self._idle.append(link)
+        return response
 
     def close(self) -> None:
         """Close the idle connections."""
         while self._idle:
             self._idle.pop().close()
 
-    async def _connection(self) -> _Connection:
+    async def _link(self) -> _Link:
         while self._idle:
-            connection = self._idle.pop()
-            if connection.is_usable:
-                return connection
-            connection.close()
+            link = self._idle.pop()
+            if link.is_usable:
+                return link
+            link.close()
         try:
-            return _Connection(*await _open(self.address))
+            return await _open(self.address)
         except OSError as error:
             raise NotSent(str(error)) from error
 
-    async def _exchange(self, connection: _Connection, request: bytes) -> Response:
-        parsed = _Parsed()
-        try:
-            connection.writer.write(request)
-            await connection.writer.drain()
-            while not parsed.is_done:
-                data = await connection.reader.read(READ_BYTES)
-                if not data:
-                    raise _died()
-                parsed.feed(data)
-        except (OSError, httptools.HttpParserError) as error:
-            raise _died() from error
-        if parsed.response.status not in _STATUSES:
-            raise InvalidOutput(f"The replica answered with the status {parsed.response.status}.")
-        if parsed.keeps_alive and not parsed.is_overfull:
-            connection.idle_since = time.monotonic()
-            self._idle.append(connection)
-        else:
-            connection.close()
-        return parsed.response
 
-
-async def _open(address: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def _open(address: str) -> _Link:
+    loop = asyncio.get_running_loop()
     if address.startswith("unix:"):
-        return await asyncio.open_unix_connection(address.removeprefix("unix:"))
-    parts = urlsplit(address)
-    return await asyncio.open_connection(parts.hostname, parts.port)
+        _, link = await loop.create_unix_connection(_Link, address.removeprefix("unix:"))
+    else:
+        parts = urlsplit(address)
+        _, link = await loop.create_connection(_Link, parts.hostname or "", parts.port or 80)
+    return link
 
 
 def _encoded(
@@ -195,4 +226,12 @@ def _died() -> Unavailable:
         "The replica went away while it was predicting.",
         why="Its process ended before it answered.",
         hint="Try again; if it happens again, see `hookline stream logs`.",
+    )
+
+
+def _too_large() -> InvalidOutput:
+    return InvalidOutput(
+        "The replica's answer is too large.",
+        why=f"At most {MAX_ANSWER_BYTES} bytes are passed on.",
+        hint="Return less from the postprocess hook.",
     )

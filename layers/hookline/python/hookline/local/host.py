@@ -93,6 +93,7 @@ def serve(config: Config, listener: socket.socket, on_ready: Callable[[str], Non
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,
         timeout_graceful_shutdown=DRAIN_S,
     )
     return _run(uvicorn.Server(settings), listener)

@@ -6,9 +6,8 @@ import asyncio
 import json
 import logging
 import re
-import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, MutableMapping
+from typing import Any, TypeVar, cast
 
 from hookline.core.errors import (
     DeadlineExceeded,
@@ -18,9 +17,11 @@ from hookline.core.errors import (
     problem,
 )
 from hookline.runtime import logs
+from hookline.runtime.exchange import new_id
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -28,8 +29,11 @@ Send = Callable[[Message], Awaitable[None]]
 Headers = Iterable[tuple[bytes, bytes]]
 
 RETRY_AFTER_S = b"1"
+# What a server of ours may put into a scope.
+CALLER = "hookline.caller"  # a Caller
+IS_WHOLE = "hookline.is_whole"  # true once the whole body has come
 BODY_IDLE_S = 30.0  # the longest silence within a body
-_SAFE_ID = re.compile(rb"[\w.:-]{1,128}")
+_SAFE_ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
 
 
 class ClientGone(Exception):
@@ -47,7 +51,7 @@ def header(scope: Scope, name: bytes) -> str:
 def request_id(scope: Scope) -> str:
     """The caller's X-Request-Id if it is harmless to log, else a new one."""
     given = header(scope, b"x-request-id")
-    return given if _SAFE_ID.fullmatch(given.encode("latin-1")) else uuid.uuid4().hex
+    return given if _SAFE_ID.fullmatch(given) else new_id().decode()
 
 
 def bearer(scope: Scope) -> str:
@@ -67,7 +71,7 @@ async def body_chunks(scope: Scope, receive: Receive, limit_bytes: int) -> Async
         raise _too_large(limit_bytes)
     size_bytes, has_more = 0, True
     while has_more:
-        message = await _in_time(receive)
+        message = await (receive() if scope.get(IS_WHOLE) else _in_time(receive))
         if message["type"] == "http.disconnect":
             raise ClientGone
         chunk = message.get("body", b"")
@@ -95,10 +99,71 @@ async def _in_time(receive: Receive) -> Message:
         ) from None
 
 
+class Caller:
+    """Who waits for the answers of a connection; `leave` is called when it closes it.
+
+    A server puts one into the scope, under CALLER, so that a request need not wait for messages.
+    """
+
+    __slots__ = ("_is_gone", "leave")
+
+    def __init__(self) -> None:
+        self._is_gone = False
+        self.leave: Callable[[], object] | None = None
+
+    def has_gone(self) -> bool:
+        """Whether the connection is closed."""
+        return self._is_gone
+
+    def go(self) -> None:
+        """The connection is closed."""
+        self._is_gone = True
+        if self.leave is not None:
+            self.leave()
+
+
 async def until_gone(receive: Receive) -> None:
     """Return when the caller closes the connection. Call it once the body has been read."""
     while (await receive())["type"] != "http.disconnect":
         continue
+
+
+async def unless_gone(work: Coroutine[Any, Any, T], scope: Scope, receive: Receive) -> T:
+    """What comes of `work`; ClientGone, and it is cancelled, if the caller leaves before.
+
+    Call it once the body has been read.
+    """
+    caller: Caller | None = scope.get(CALLER)
+    if caller is None:
+        return await _unless_told(work, receive)
+    if caller.has_gone():
+        work.close()
+        raise ClientGone
+    task = cast("asyncio.Task[Any]", asyncio.current_task())
+    caller.leave = task.cancel
+    try:
+        return await work
+    except asyncio.CancelledError:
+        if caller.has_gone() and not task.uncancel():
+            raise ClientGone from None
+        raise
+    finally:
+        caller.leave = None
+
+
+async def _unless_told(work: Coroutine[Any, Any, T], receive: Receive) -> T:
+    """As `unless_gone`, of a server that tells it by a message alone."""
+    caller = Caller()
+
+    async def watch() -> None:
+        await until_gone(receive)
+        caller.go()
+
+    watching = asyncio.ensure_future(watch())
+    try:
+        return await unless_gone(work, {CALLER: caller}, receive)
+    finally:
+        watching.cancel()
 
 
 async def at_the_edge(answer: Awaitable[None], send: Send, request: str) -> None:

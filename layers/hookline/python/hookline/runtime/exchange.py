@@ -22,7 +22,7 @@ _ids = itertools.count()
 _PROCESS = os.urandom(8).hex().encode()
 
 
-def _new_id() -> bytes:
+def new_id() -> bytes:
     """128 bits in hex that no other request has: random ones of the process, and a count."""
     return b"%b%016x" % (_PROCESS, next(_ids))
 
@@ -73,7 +73,7 @@ class Exchange:
         self.size_bytes = 0
         self._pieces: list[bytes] = []
         given = headers.get(b"x-request-id")
-        self.request_id = given if given and _SAFE_ID.fullmatch(given) else _new_id()
+        self.request_id = given if given and _SAFE_ID.fullmatch(given) else new_id()
 
     def allow(self, timeout_s: float) -> None:
         """Give it less time than it has."""

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from typing import cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from hookline.runtime.asgi import CALLER, IS_WHOLE, Caller, Scope
 
 MAX_HEAD_BYTES = 16 * 1024
 HEAD_TIMEOUT_S = 10.0
@@ -23,11 +26,13 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
         super().connection_made(transport)
+        self._caller = Caller()
         self._expect(HEAD_TIMEOUT_S)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._has_come()
         super().connection_lost(exc)
+        self._caller.go()
 
     def data_received(self, data: bytes) -> None:
         """Refuse what grows in the parser without becoming a head or a body."""
@@ -42,6 +47,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        cast("Scope", self.scope)[CALLER] = self._caller
         self._head_bytes, self._is_trailer = 0, False
         self._expect(HEAD_TIMEOUT_S)
 
@@ -70,6 +76,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self._unparsed_bytes = 0
         self._has_come()
+        cast("Scope", self.scope)[IS_WHOLE] = True
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
