@@ -58,6 +58,14 @@ def test_one_slow_run_moves_its_kind_to_the_thread_and_it_takes_many_quick_ones_
     assert 10 < count < 100
 
 
+def test_a_large_batch_that_is_slow_by_its_size_alone_moves_nothing() -> None:
+    pace = quick_pace()
+    for disturbance in (1.0, 1.0, 1.7, 1.0, 1.9):
+        pace.learn(items(64), disturbance * 1.3e-3)
+
+    assert pace.inline_items(items(64)) == 32
+
+
 def test_what_wavers_around_a_hop_stays_where_it_is() -> None:
     pace = quick_pace()
     pace.measured_hop(100e-6)

@@ -2,8 +2,8 @@
 
 A hop to a thread and back costs some tens of microseconds, more than a small model takes. What is
 known to cost less is run in the event loop; everything else goes to a thread: kinds of bodies that
-nobody has sent yet, large bodies, and whatever has been slow. One slow run moves its kind to the
-thread at once; it takes many quick ones there to come back.
+nobody has sent yet, large bodies, and whatever has been slow. One run that is slow, and slower than
+its size explains, moves its kind to the thread at once; many quick ones there bring it back.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ _HOP_BOUNDS_S = (100e-6, INLINE_S / 2)
 _IN_TRAFFIC = 3.0  # times what a hop takes while nobody else asks for the interpreter's lock
 _STAY = 2.0  # what runs inline stays there until it costs this many hops
 _SLOW_S = 2 * INLINE_S
+_SURPRISE = 4.0  # times what a batch of its size is known to cost
 _PENANCE = 40
 _WEIGHT = 0.125  # of the newest run in the estimate
 _DOWN_WEIGHT = 0.5  # of one that was cheaper: what disturbs a run only makes it dearer
@@ -44,7 +45,7 @@ class _Kind:
         size = _class(count)
         known_s = self.costs_s[size]
         self.costs_s[size] = _estimate(known_s, spent_s) if known_s else spent_s
-        if spent_s > _SLOW_S:
+        if spent_s > max(_SLOW_S, _SURPRISE * known_s):
             self.penance = _PENANCE
         elif self.penance:
             self.penance -= 1
