@@ -42,8 +42,19 @@ def best(outputs: Array) -> dict[str, Any]:
     return {"index": int(outputs.argmax())}
 
 
-DECODE: dict[str, Callable[[bytes], Array]] = {"w1": numbers, "w2": picture, "w3": tokens}
-ANSWER: dict[str, Callable[[Array], dict[str, Any]]] = {"w1": values, "w2": best, "w3": values}
+DECODE: dict[str, Callable[[bytes], Array]] = {
+    "w1": numbers,
+    "w2": picture,
+    "w3": tokens,
+    "w4": picture,
+}
+ANSWER: dict[str, Callable[[Array], dict[str, Any]]] = {
+    "w1": values,
+    "w2": best,
+    "w3": values,
+    "w4": best,
+}
+PHOTOGRAPHS = frozenset({"w2", "w4"})
 
 
 def session(model: str, threads: int = 1) -> onnxruntime.InferenceSession:

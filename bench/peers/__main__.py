@@ -1,6 +1,6 @@
 """hookline, its limits and its peers, interleaved in one run: `python -m bench.peers`.
 
-    python -m bench.peers [--workloads w1 w2 w3] [--connections 1 8 32 128] [--rounds 3]
+    python -m bench.peers [--workloads w1 w2 w3 w4] [--connections 1 8 32 128] [--rounds 3]
 
 Each server is started and must give the right answer; then all are up, and every round measures
 each at every number of connections with one and the same generator. Ratios are those of each
@@ -30,7 +30,8 @@ from bench.workloads import Workload, all_of_them
 
 OURS = contenders.REPLICA
 LEAST_LITTLE = 0.95
-SECONDS = {"w1": 1.0, "w2": 2.0, "w3": 2.0}
+SECONDS = {"w1": 1.0, "w2": 2.0, "w3": 2.0, "w4": 4.0}
+MOST = {"w4": 8}  # connections: more would only wait in line
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,8 @@ def started(
     """Everything that starts and answers right; the others are noted."""
     found: dict[str, Running] = {}
     for contender in options.contenders:
+        if name not in contender.workloads:
+            continue
         # In /tmp, whatever TMPDIR says: some peers keep sockets there, whose paths must be short.
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(dir="/tmp")))
         try:
@@ -111,6 +114,7 @@ def line(name: str, row: Row, ours: Row, connections: int) -> str:
 def section(name: str, workload: Workload, options: argparse.Namespace) -> list[str]:
     """The tables of one workload; its plot is written beside the report."""
     bare: list[float] = []
+    sizes = [each for each in options.connections if each <= MOST.get(name, each)]
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         model = Path(folder) / "model.onnx"
         model.write_bytes(workload.build().SerializeToString())
@@ -120,7 +124,7 @@ def section(name: str, workload: Workload, options: argparse.Namespace) -> list[
             bare.append(alone(workload, model, SECONDS[name]))
             for each, one in running.items():
                 tell(each)
-                visit(one, name, rows[each], options.connections)
+                visit(one, name, rows[each], sizes)
     ours = rows[OURS]
     lines = [f"## {workload.name}", "", f"Bare onnxruntime, {CORES} threads: {spread(bare)}/s.", ""]
     lines += ["| server | start → first answer, s | peak PSS, MB |", "|---|---|---|"]
@@ -130,16 +134,14 @@ def section(name: str, workload: Workload, options: argparse.Namespace) -> list[
     lines += ["", "| connections | server | requests/s | p50 / p99 ms | CPU µs | of hookline | |"]
     lines += ["|---|---|---|---|---|---|---|"]
     lines += [
-        line(each, row, ours, connections)
-        for connections in options.connections
-        for each, row in rows.items()
+        line(each, row, ours, connections) for connections in sizes for each, row in rows.items()
     ]
     picture = options.out.with_name(f"{options.out.stem}_{name}.svg")
     picture.write_text(
         plot.bars(
             f"{workload.name}: requests/s, median of {options.rounds}",
-            [f"{count} connections" for count in options.connections],
-            {each: medians(row, options.connections) for each, row in rows.items()},
+            [f"{count} connections" for count in sizes],
+            {each: medians(row, sizes) for each, row in rows.items()},
         ),
         encoding="utf-8",
     )
@@ -153,7 +155,7 @@ def medians(row: Row, sizes: Sequence[int]) -> list[float]:
 def installed(options: argparse.Namespace) -> list[str]:
     """Make the environments; which peers there are, with versions, and which are not and why."""
     lines = []
-    options.contenders = [contenders.echo(), contenders.replica(), contenders.gateway()]
+    options.contenders = [contenders.echo(), *contenders.ours()]
     ours = [f"{name}=={version(Path(sys.executable).parent, name)}" for name in COMMON]
     for peer in PEERS:
         if options.peers and peer.package not in options.peers:
@@ -170,7 +172,7 @@ def installed(options: argparse.Namespace) -> list[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--workloads", nargs="+", default=["w1", "w2", "w3"])
+    parser.add_argument("--workloads", nargs="+", default=["w1", "w2", "w3", "w4"])
     parser.add_argument("--connections", type=int, nargs="+", default=[1, 8, 32, 128])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--peers", nargs="+", help="packages; all unless given")

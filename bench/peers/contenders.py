@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench import work
 from bench.cloud import up
 from bench.load import post
 from bench.machine import ROOT, tree
@@ -22,7 +23,20 @@ from bench.servers import free_port, serve, started
 from bench.workloads import Workload
 
 ECHO, REPLICA = "echo (the limit)", "hookline serve"
-GATEWAY = "hookline, through the gateway"
+GATEWAY, HOOKS = "hookline, through the gateway", "hookline serve, with hooks"
+_HOOKS = '''"""What the other servers do with numbers, as hooks."""
+
+import msgspec
+import numpy as np
+
+
+def preprocess(input, model):
+    return np.array(msgspec.json.decode(input), np.float32)
+
+
+def postprocess(output, raw_input):
+    return msgspec.json.encode({"outputs": output.tolist()})
+'''
 _START_S, _ANSWER_S, _POLL_S = 120.0, 20.0, 0.02
 
 
@@ -45,10 +59,11 @@ Run = Callable[[Workload, str, Path, Path], AbstractContextManager[Running]]
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """`run` gets the workload, its short name, the model's file and a scratch folder."""
+    """`run` gets one of the workloads, its short name, the model's file and a scratch folder."""
 
     name: str
     run: Run
+    workloads: frozenset[str] = frozenset(work.DECODE)
 
 
 def echo() -> Contender:
@@ -65,20 +80,30 @@ def echo() -> Contender:
     return Contender(ECHO, run)
 
 
-def replica() -> Contender:
-    @contextmanager
-    def run(workload: Workload, _: str, model: Path, scratch: Path) -> Iterator[Running]:
-        began_s = time.perf_counter()
-        with serve(model, scratch, *workload.flags) as server:
-            question = Question("/predict", workload.body, workload.content_type)
-            yield answered(
-                server.pid, server.port, question, server.token, workload, model, began_s
-            )
-
-    return Contender(REPLICA, run)
+def ours() -> tuple[Contender, ...]:
+    """hookline's own: alone, with hooks of Python, and through the gateway."""
+    return Contender(REPLICA, _replica), Contender(HOOKS, _hooked, frozenset({"w1"})), _gateway()
 
 
-def gateway() -> Contender:
+@contextmanager
+def _replica(
+    workload: Workload, _: str, model: Path, scratch: Path, *flags: str
+) -> Iterator[Running]:
+    began_s = time.perf_counter()
+    with serve(model, scratch, *workload.flags, *flags) as server:
+        question = Question("/predict", workload.body, workload.content_type)
+        yield answered(server.pid, server.port, question, server.token, workload, model, began_s)
+
+
+@contextmanager
+def _hooked(workload: Workload, name: str, model: Path, scratch: Path) -> Iterator[Running]:
+    hooks = scratch / "inference.py"
+    hooks.write_text(_HOOKS, encoding="utf-8")
+    with _replica(workload, name, model, scratch, "--hooks", str(hooks)) as running:
+        yield running
+
+
+def _gateway() -> Contender:
     @contextmanager
     def run(workload: Workload, _: str, model: Path, scratch: Path) -> Iterator[Running]:
         with up(scratch) as cloud:

@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from bench.machine import ROOT
+from bench.work import PHOTOGRAPHS
 from bench.workloads import Workload
 
 SERVERS = "bench.peers.servers"
@@ -135,7 +136,7 @@ def _start_mosec(folder: Path, name: str, port: int, scratch: Path) -> Start:
     # Its sockets lie in a folder whose path must be short.
     command = [str(folder / "python"), "-m", f"{SERVERS}.mosec_server"]
     command += ["--address", "127.0.0.1", "--port", str(port), "--path", str(scratch / "m")]
-    return Start(command, {} if name == "w2" else {"BENCH_BATCH": "1"})
+    return Start(command, {} if name in PHOTOGRAPHS else {"BENCH_BATCH": "1"})
 
 
 def _start_fastapi(folder: Path, _: str, port: int, __: Path) -> Start:
@@ -162,7 +163,7 @@ def _start_mlserver(folder: Path, name: str, port: int, scratch: Path) -> Start:
     settings = {"host": "127.0.0.1", "http_port": port, "grpc_port": port + 1, "debug": False}
     settings |= {"metrics_port": port + 2, "parallel_workers": 2, "metrics_dir": str(scratch)}
     model = {"name": "bench", "implementation": f"{SERVERS}.mlserver_runtime.Runtime"}
-    model |= {} if name == "w2" else {"max_batch_size": 64, "max_batch_time": 0.001}
+    model |= {} if name in PHOTOGRAPHS else {"max_batch_size": 64, "max_batch_time": 0.001}
     for file, fields in (("settings", settings), ("model-settings", model)):
         (scratch / f"{file}.json").write_text(json.dumps(fields), encoding="utf-8")
     return Start([str(folder / "mlserver"), "start", str(scratch)])
@@ -181,6 +182,7 @@ _TRITON_TYPES = {
     "w1": ("TYPE_FP32", 64, "TYPE_FP32", 10),
     "w2": ("TYPE_STRING", 1, "TYPE_INT64", 1),
     "w3": ("TYPE_INT64", 64, "TYPE_FP32", 384),
+    "w4": ("TYPE_STRING", 1, "TYPE_INT64", 1),
 }
 
 

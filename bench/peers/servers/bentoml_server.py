@@ -13,7 +13,7 @@ from typing import Any
 
 import bentoml
 
-from bench.work import Work
+from bench.work import PHOTOGRAPHS, Work
 
 
 @bentoml.service(workers=2, traffic={"timeout": 60})
@@ -21,7 +21,7 @@ class Bench:
     def __init__(self) -> None:
         self.work = Work.told()
 
-    if os.environ["BENCH_WORKLOAD"] == "w2":
+    if os.environ["BENCH_WORKLOAD"] in PHOTOGRAPHS:
 
         @bentoml.api(route="/predict")
         def predict(self, file: Path) -> dict[str, Any]:

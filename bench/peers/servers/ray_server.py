@@ -15,7 +15,7 @@ import ray
 from ray import serve
 from starlette.requests import Request
 
-from bench.work import Work
+from bench.work import PHOTOGRAPHS, Work
 
 NAMES = ("BENCH_WORKLOAD", "BENCH_MODEL")
 
@@ -31,7 +31,7 @@ class Bench:
 
     async def __call__(self, request: Request) -> dict[str, Any]:
         body = await request.body()
-        if os.environ["BENCH_WORKLOAD"] == "w2":
+        if os.environ["BENCH_WORKLOAD"] in PHOTOGRAPHS:
             return self.work.one(body)
         return await self.many(body)
 

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import triton_python_backend_utils as triton
 
-from bench.work import Work
+from bench.work import PHOTOGRAPHS, Work
 
 
 class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:  # noqa: ARG002 - its signature
         self.work = Work.told()
-        self.has_photographs = os.environ["BENCH_WORKLOAD"] == "w2"
+        self.has_photographs = os.environ["BENCH_WORKLOAD"] in PHOTOGRAPHS
 
     def execute(self, requests: list[Any]) -> list[Any]:
         given = [triton.get_input_tensor_by_name(each, "x").as_numpy() for each in requests]
