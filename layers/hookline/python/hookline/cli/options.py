@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -45,6 +45,13 @@ class RecordId(click.ParamType[int]):
 ID = RecordId()
 
 
+def added(options: Sequence[Callable[[F], F]], function: F) -> F:
+    """The command with these options, which its help lists in this order."""
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
 def with_output(function: F) -> F:
     """Add -o to a command that prints data."""
     parameters = function.__dict__.setdefault("__click_params__", [])
@@ -77,9 +84,7 @@ class Calibration:
 
 def with_calibration(function: F) -> F:
     """Add --calibrate and --min-agreement; `calibration` reads them."""
-    for option in reversed(_CALIBRATION):
-        function = option(function)
-    return function
+    return added(_CALIBRATION, function)
 
 
 def calibration(values: dict[str, Any]) -> Calibration:
@@ -102,16 +107,12 @@ def forced(values: dict[str, Any]) -> Force:
 
 def with_serving(function: F) -> F:
     """Add the options that say how a model answers; `serving` reads them."""
-    for option in reversed(_SERVING):
-        function = option(function)
-    return function
+    return added(_SERVING, function)
 
 
 def with_scale(function: F) -> F:
     """Add the options that say how many replicas there are; `scale` reads them."""
-    for option in reversed(_SCALE):
-        function = option(function)
-    return function
+    return added(_SCALE, function)
 
 
 def with_notify(function: F) -> F:
@@ -128,9 +129,7 @@ def with_notify(function: F) -> F:
 
 def with_shape(function: F) -> F:
     """Add the options that say what the rows of a job are; `shape` reads them."""
-    for option in reversed(_SHAPE):
-        function = option(function)
-    return function
+    return added(_SHAPE, function)
 
 
 def scale(values: dict[str, Any]) -> Scale:
@@ -152,9 +151,7 @@ def shape(values: dict[str, Any]) -> Shape:
 
 def with_gathering(function: F) -> F:
     """Add the options that say when files become a job; `gathering` reads them."""
-    for option in reversed(_GATHERING):
-        function = option(function)
-    return function
+    return added(_GATHERING, function)
 
 
 def gathering(values: dict[str, Any]) -> Gathering:
@@ -170,9 +167,7 @@ def gathering(values: dict[str, Any]) -> Gathering:
 
 def with_formatter(function: F) -> F:
     """Add --formatter, --formatter-args, --decoder and those of padding."""
-    for option in reversed(_FORMATTER):
-        function = option(function)
-    return function
+    return added(_FORMATTER, function)
 
 
 def serving(values: dict[str, Any]) -> Serving:

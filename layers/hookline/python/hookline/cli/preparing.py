@@ -7,15 +7,15 @@ from typing import Any, TypeVar
 
 import click
 
+from hookline.cli.options import added
+
 F = TypeVar("F", bound=Callable[..., Any])
 NAMES = ("mean", "std", "scale", "layout")
 
 
 def with_model_options(function: F) -> F:
     """Add --labels, --mean, --std, --scale, --layout and --input-shape."""
-    for option in reversed(_OPTIONS):
-        function = option(function)
-    return function
+    return added(_OPTIONS, function)
 
 
 def preparation(values: dict[str, Any]) -> dict[str, Any]:
