@@ -22,6 +22,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import onnxruntime
@@ -31,7 +32,7 @@ from bench.load import Load, drive, post
 from bench.servers import Server, free_port, serve, started, wait_until_listening
 from bench.workloads import Workload, all_of_them
 
-LIMIT = "echo"
+LIMIT, OURS = "echo", "hookline serve"
 ABOUT = """The generator is bench/load.py, in one thread on the same cores. `echo` is httptools on a
 bare Protocol, the model inline. CPU is the server's, per request. Little is requests/s × mean
 latency / connections: below 0.95 the generator or a connection stood still."""
@@ -44,6 +45,16 @@ class Cell:
 
     load: Load
     cpu_us: float
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the rounds of one workload gave; `cells` by server and number of connections."""
+
+    bare: list[float]
+    cells: dict[tuple[str, int], list[Cell]]
+    memory: dict[str, int]
+    started_s: float
 
 
 def session(model: Path, threads: int = 1) -> onnxruntime.InferenceSession:
@@ -125,59 +136,66 @@ def row(name: str, cells: list[Cell], limits: list[Cell]) -> str:
     )
 
 
-def run(workload: Workload, options: argparse.Namespace) -> list[str]:
-    """The section of one workload in the report."""
+def found(workload: Workload, options: argparse.Namespace) -> Found:
+    """Start both servers and measure them, and the work alone, in turns."""
     seconds = options.seconds or workload.seconds
+    bare: list[float] = []
+    cells: dict[tuple[str, int], list[Cell]] = {}
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         model = Path(folder) / "model.onnx"
         model.write_bytes(workload.build().SerializeToString())
-        short = options.name
         began = time.perf_counter()
         hookline = stack.enter_context(serve(model, Path(folder), *workload.flags))
         first_answer(workload, hookline, model)
         started_s = time.perf_counter() - began
-        servers = {LIMIT: stack.enter_context(echo(short, model)), "hookline serve": hookline}
+        servers = {LIMIT: stack.enter_context(echo(options.name, model)), OURS: hookline}
         first_answer(workload, servers[LIMIT], model)
-        bare: list[float] = []
-        cells: dict[tuple[str, int], list[Cell]] = {}
         for _ in range(options.rounds):
             bare.append(alone(workload, model, seconds))
-            for connections in options.connections:
-                for name, server in servers.items():
-                    cell = measure(workload, server, connections, seconds)
-                    cells.setdefault((name, connections), []).append(cell)
-                    print(f"{short} {name} {connections}: {cell.load.per_s:,.0f}", file=sys.stderr)
+            for connections, (name, server) in product(options.connections, servers.items()):
+                cell = measure(workload, server, connections, seconds)
+                cells.setdefault((name, connections), []).append(cell)
+                rate = f"{cell.load.per_s:,.0f}"
+                print(f"{options.name} {name} {connections}: {rate}", file=sys.stderr)
         memory = {name: machine.cost(server.pid).pss_bytes for name, server in servers.items()}
-    picture = options.out.with_name(f"{options.out.stem}_{short}.svg")
+    return Found(bare, cells, memory, started_s)
+
+
+def draw(picture: Path, workload: Workload, seen: Found, connections: list[int]) -> None:
+    """The median throughputs of both servers as bars."""
     medians = {
-        name: [
-            statistics.median(cell.load.per_s for cell in cells[name, connections])
-            for connections in options.connections
-        ]
-        for name in servers
+        name: [statistics.median(c.load.per_s for c in seen.cells[name, n]) for n in connections]
+        for name in seen.memory
     }
-    groups = [f"{connections} connections" for connections in options.connections]
+    groups = [f"{count} connections" for count in connections]
     picture.write_text(plot.bars(f"{workload.name}: requests/s", groups, medians), encoding="utf-8")
+
+
+def run(workload: Workload, options: argparse.Namespace) -> list[str]:
+    """The section of one workload in the report."""
+    seen = found(workload, options)
+    picture = options.out.with_name(f"{options.out.stem}_{options.name}.svg")
+    draw(picture, workload, seen, options.connections)
     busiest = max(options.connections)
     of_bare = [
         cell.load.per_s / per_s
-        for cell, per_s in zip(cells["hookline serve", busiest], bare, strict=True)
+        for cell, per_s in zip(seen.cells[OURS, busiest], seen.bare, strict=True)
     ]
     return [
         f"## {workload.name}",
         "",
-        f"The work alone, {CORES} threads: {spread(bare)}/s. `hookline serve` reaches "
+        f"The work alone, {CORES} threads: {spread(seen.bare)}/s. `{OURS}` reaches "
         f"{spread(of_bare, 2)} of it at {busiest} connections. Started → first prediction: "
-        f"{started_s:.2f} s. PSS: "
-        + ", ".join(f"{name} {size / 1e6:.0f} MB" for name, size in memory.items())
+        f"{seen.started_s:.2f} s. PSS: "
+        + ", ".join(f"{name} {size / 1e6:.0f} MB" for name, size in seen.memory.items())
         + ".",
         "",
         "| connections | server | requests/s | p50 / p99 ms | CPU µs | Little | of echo |",
         "|---|---|---|---|---|---|---|",
         *(
-            row(name, cells[name, connections], cells[LIMIT, connections])
+            row(name, seen.cells[name, connections], seen.cells[LIMIT, connections])
             for connections in options.connections
-            for name in servers
+            for name in seen.memory
         ),
         "",
         f"![requests/s]({picture.name})",
