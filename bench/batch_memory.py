@@ -20,6 +20,7 @@ from pathlib import Path
 from bench import machine
 from bench.cloud import Cloud, up
 from bench.machine import ROOT, Cost, cost
+from bench.report import publish
 
 DIGITS = ROOT / "examples" / "digits"
 SAMPLE_S = 0.1
@@ -128,9 +129,7 @@ def main() -> None:
             f"{last.peak_pss_bytes / first.peak_pss_bytes:.2f} × the memory (peak PSS)."
         ),
     ]
-    text = "\n".join(lines) + "\n"
-    options.out.write_text(text, encoding="utf-8")
-    print(text)
+    publish(options.out, lines)
 
 
 if __name__ == "__main__":

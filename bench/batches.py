@@ -26,6 +26,7 @@ from typing import Any
 
 from bench import machine, networks, workloads
 from bench.cloud import Cloud, up
+from bench.report import publish
 from hookline.adapters.embedded import wiring
 from tests.fakes import FakeClock, FakeFleet
 from tests.unit.batch.world import World
@@ -276,9 +277,7 @@ def main(arguments: list[str] | None = None) -> None:
         *records(options),
         *calls(),
     ]
-    text = "\n".join(lines)
-    options.out.write_text(text, encoding="utf-8")
-    print(text)
+    publish(options.out, lines)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image
 
 from bench import machine, networks
+from bench.report import publish
 from hookline.runtime.model import Model
 from hookline.runtime.preprocessors import image
 from hookline.runtime.spec import DecoderName, PipelineSpec
@@ -92,9 +93,7 @@ def main() -> None:
         "|---|---|---|---|---|",
         *found,
     ]
-    text = "\n".join(lines) + "\n"
-    options.out.write_text(text, encoding="utf-8")
-    print(text)
+    publish(options.out, lines)
 
 
 if __name__ == "__main__":

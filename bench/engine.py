@@ -17,6 +17,7 @@ import numpy as np
 import onnxruntime
 
 from bench import machine, networks
+from bench.report import publish
 from bench.workloads import all_of_them
 
 OPTIONS = {
@@ -121,9 +122,7 @@ def main() -> None:
         "|---|---|---|",
         *loaded,
     ]
-    text = "\n".join(lines) + "\n"
-    given.out.write_text(text, encoding="utf-8")
-    print(text)
+    publish(given.out, lines)
 
 
 if __name__ == "__main__":

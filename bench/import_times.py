@@ -23,6 +23,7 @@ from pathlib import Path
 
 from bench import machine
 from bench.machine import ROOT
+from bench.report import publish
 from hookline.core.topology import FUNCTIONS
 from stacks import bytecode
 
@@ -138,9 +139,7 @@ def main() -> None:
             f"| {spread([each[name][1] for each in rounds]) if is_ours else ''} "
             f"| {statistics.median(ratios):.2f} | {f'≤ {BUDGET_MS}' if is_ours else ''} |"
         )
-    text = "\n".join(lines) + "\n"
-    options.out.write_text(text, encoding="utf-8")
-    print(text)
+    publish(options.out, lines)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import machine
+from bench.report import publish
 from hookline.adapters.embedded import wiring
 from tests.fakes import FakeClock, FakeFleet
 from tests.unit.batch.vast import VastVolume
@@ -113,9 +114,7 @@ def main(arguments: list[str] | None = None) -> None:
             "manifest, and no more memory than above."
         ),
     ]
-    text = "\n".join(lines) + "\n"
-    options.out.write_text(text, encoding="utf-8")
-    print(text)
+    publish(options.out, lines)
 
 
 if __name__ == "__main__":

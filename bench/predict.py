@@ -29,6 +29,7 @@ import onnxruntime
 
 from bench import machine, plot
 from bench.load import Load, drive, post
+from bench.report import publish
 from bench.servers import Server, free_port, serve, started, wait_until_listening
 from bench.workloads import Workload, all_of_them
 
@@ -223,9 +224,7 @@ def main(arguments: list[str] | None = None) -> None:
     for name in options.workloads:
         options.name = name
         lines += run(known[name], options)
-    text = "\n".join(lines)
-    options.out.write_text(text, encoding="utf-8")
-    print(text)
+    publish(options.out, lines)
 
 
 if __name__ == "__main__":

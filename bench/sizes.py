@@ -13,6 +13,7 @@ from pathlib import Path
 
 from bench import machine
 from bench.machine import ROOT
+from bench.report import publish
 from stacks import bundling
 
 LARGEST = 5
@@ -65,9 +66,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as made:
             image(Path(made), lock)
             lines.append(row(f"packages of the image {lock.stem}", weights(Path(made))))
-    text = "\n".join(lines) + "\n"
-    (machine.RESULTS / "sizes.md").write_text(text, encoding="utf-8")
-    print(text)
+    publish(machine.RESULTS / "sizes.md", lines)
 
 
 if __name__ == "__main__":

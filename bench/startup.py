@@ -19,6 +19,7 @@ from pathlib import Path
 from bench import machine
 from bench.cloud import up
 from bench.machine import COMMAND, ROOT
+from bench.report import publish
 from bench.servers import serve
 
 MODEL = ROOT / "examples" / "digits" / "digits.onnx"
@@ -106,9 +107,7 @@ def main() -> None:
             f"| {name} | {statistics.median(times):.0f} ({min(times):.0f}-{max(times):.0f}) "
             f"| {target} |"
         )
-    text = "\n".join(lines) + "\n"
-    options.out.write_text(text, encoding="utf-8")
-    print(text)
+    publish(options.out, lines)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from bench.peers.contenders import Running
 from bench.peers.definitions import PEERS
 from bench.peers.environments import COMMON, Missing, environment, version
 from bench.predict import CORES, alone, spread
+from bench.report import publish
 from bench.workloads import Workload, all_of_them
 
 OURS = contenders.REPLICA
@@ -204,9 +205,7 @@ def main() -> None:
         "",
         *(each for lines_of_one in sections for each in lines_of_one),
     ]
-    text = "\n".join(lines)
-    options.out.write_text(text, encoding="utf-8")
-    print(text)
+    publish(options.out, lines)
 
 
 if __name__ == "__main__":
