@@ -58,29 +58,18 @@ def pipeline_spec(
     linked: tuple[Path, ...] = ()
     if serving.custom_code is not None:
         linked = _link(serving.custom_code, code_dir, cache_dir, checkout)
-    preparation = model.preparation
     models = ModelCache(cache_dir / "models", cache_bytes)
+    model_path = _stage_model(ports, model, run_dir / "model", models)
+    packages = (*site_dirs(code_dir, cache_dir), *backend_dirs(model.format, cache_dir))
     return PipelineSpec(
-        model_path=str(_stage_model(ports, model, run_dir / "model", models)),
+        model_path=str(model_path),
         format=model.format,
         inputs=_signature(model.format, model.inputs),
         outputs=_signature(model.format, model.outputs),
         labels=model.labels,
-        preparation=Preparation(
-            mean=preparation.mean,
-            std=preparation.std,
-            scale=preparation.scale,
-            layout=preparation.layout,
-        ),
+        preparation=Preparation(**dict(model.preparation)),
         code_dir=str(code_dir) if code_dir.is_dir() else "",
-        site_dirs=tuple(
-            str(path)
-            for path in (
-                *linked,
-                *site_dirs(code_dir, cache_dir),
-                *backend_dirs(model.format, cache_dir),
-            )
-        ),
+        site_dirs=tuple(str(path) for path in (*linked, *packages)),
         formatter=serving.formatter,
         formatter_args=serving.formatter_args,
         decoder=serving.decoder,
