@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from abc import ABC, abstractmethod
 from array import array
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
@@ -63,7 +64,7 @@ class Load(Protocol):
         ...
 
 
-class _Asking:
+class _Asking(ABC):
     """What both ways share: the requests in turn, the connections, what is seen."""
 
     def __init__(self, target: Target, bodies: Sequence[bytes], mime_type: str) -> None:
@@ -137,8 +138,9 @@ class _Asking:
             self._all.discard(connection)
             self._again()
 
+    @abstractmethod
     def _free(self, connection: Connection) -> None:
-        raise NotImplementedError
+        """What a connection does that waits for no answer."""
 
 
 class Closed(_Asking):
