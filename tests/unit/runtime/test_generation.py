@@ -24,6 +24,27 @@ CHANCE = np.random.default_rng(11)
 WORDS = CHANCE.standard_normal((VOCABULARY, WIDTH)).astype(np.float32)
 PLACES = CHANCE.standard_normal((16, WIDTH)).astype(np.float32)
 HEAD = (3 * CHANCE.standard_normal((WIDTH, VOCABULARY))).astype(np.float32)
+WEIGHTS = {
+    "words": WORDS,
+    "places": PLACES,
+    "head": HEAD,
+    "last": np.array([2]),
+    "one": np.array([1]),
+    "axis": np.array(1),
+    "far": np.array([1 << 30]),
+}
+SCORES = [
+    helper.make_node("Shape", ["values"], ["long"], start=0, end=2),
+    helper.make_node("Reshape", ["ones", "long"], ["as_long"]),  # fails for another length
+    helper.make_node("Unsqueeze", ["as_long", "last"], ["mask"]),
+    helper.make_node("Mul", ["values", "mask"], ["seen"]),
+    helper.make_node("CumSum", ["seen", "axis"], ["sums"]),
+    helper.make_node("Tanh", ["sums"], ["states"]),
+    helper.make_node("MatMul", ["states", "head"], ["all"]),
+    helper.make_node("Shape", ["input_ids"], ["steps"], start=1, end=2),
+    helper.make_node("Neg", ["steps"], ["begin"]),
+    helper.make_node("Slice", ["all", "begin", "far", "one"], ["logits"]),
+]
 PROMPT = [1, 3]
 SEEDS_HOOK = '''
 def predict(data, model):
@@ -51,7 +72,6 @@ def best(steps: int, end: int | None = None) -> list[tuple[float, list[int]]]:
 
 def language_model(path: Path, *, has_past: bool, eos: str = "") -> Path:
     """Scores depend on all tokens before, their places, and a mask that must be as long."""
-    values = "values"
     past_name, present = "past_key_values.0.key", "present.0.key"
     nodes = [
         helper.make_node("Gather", ["words", "input_ids"], ["words_of"]),
@@ -71,39 +91,18 @@ def language_model(path: Path, *, has_past: bool, eos: str = "") -> Path:
         nodes += [
             helper.make_node("Unsqueeze", ["new", "one"], ["new_heads"]),
             helper.make_node("Concat", [past_name, "new_heads"], [present], axis=2),
-            helper.make_node("Squeeze", [present, "one"], [values]),
+            helper.make_node("Squeeze", [present, "one"], ["values"]),
         ]
         inputs.append((past_name, TensorProto.FLOAT, ["N", 1, "P", WIDTH]))
         outputs.append((present, TensorProto.FLOAT, ["N", 1, "W", WIDTH]))
     else:
-        nodes.append(helper.make_node("Identity", ["new"], [values]))
-    nodes += [
-        helper.make_node("Shape", [values], ["long"], start=0, end=2),
-        helper.make_node("Reshape", ["ones", "long"], ["as_long"]),  # fails for another length
-        helper.make_node("Unsqueeze", ["as_long", "last"], ["mask"]),
-        helper.make_node("Mul", [values, "mask"], ["seen"]),
-        helper.make_node("CumSum", ["seen", "axis"], ["sums"]),
-        helper.make_node("Tanh", ["sums"], ["states"]),
-        helper.make_node("MatMul", ["states", "head"], ["all"]),
-        helper.make_node("Shape", ["input_ids"], ["steps"], start=1, end=2),
-        helper.make_node("Neg", ["steps"], ["begin"]),
-        helper.make_node("Slice", ["all", "begin", "far", "one"], ["logits"]),
-    ]
-    weights = {
-        "words": WORDS,
-        "places": PLACES,
-        "head": HEAD,
-        "last": np.array([2]),
-        "one": np.array([1]),
-        "axis": np.array(1),
-        "far": np.array([1 << 30]),
-    }
+        nodes.append(helper.make_node("Identity", ["new"], ["values"]))
     graph = helper.make_graph(
-        nodes,
+        [*nodes, *SCORES],
         "lm",
         [helper.make_tensor_value_info(*each) for each in inputs],
         [helper.make_tensor_value_info(*each) for each in outputs],
-        [numpy_helper.from_array(value, name) for name, value in weights.items()],
+        [numpy_helper.from_array(value, name) for name, value in WEIGHTS.items()],
     )
     opset = helper.make_opsetid("", 17)
     model = helper.make_model(graph, opset_imports=[opset], ir_version=8)
