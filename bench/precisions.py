@@ -17,7 +17,7 @@ from typing import Any
 
 from bench import machine
 from hookline.convert.isolation import Bench
-from hookline.core.records import Precision
+from hookline.core.models import Precision
 from hookline.evaluation.truth import read_truth
 from hookline.evaluation.workshop import Material, Workshop
 from hookline.runtime.spec import PipelineSpec

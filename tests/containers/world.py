@@ -29,17 +29,9 @@ from hookline.adapters.aws.clients import Clients
 from hookline.adapters.aws.services import service_name
 from hookline.adapters.aws.settings import AwsSettings
 from hookline.adapters.aws.task import METADATA
+from hookline.core.models import Model, TensorSpec
 from hookline.core.ports import Ports
-from hookline.core.records import (
-    Bundle,
-    Credential,
-    Model,
-    Replica,
-    Serving,
-    Stream,
-    TensorSpec,
-    upload_key,
-)
+from hookline.core.records import Bundle, Credential, Replica, Serving, Stream, upload_key
 from hookline.core.secrets import digest, new_token
 from hookline.core.topology import process_kind
 from tests import onnx_models

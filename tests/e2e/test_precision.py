@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hookline.convert.isolation import Bench
-from hookline.core.records import Precision
+from hookline.core.models import Precision
 from hookline.evaluation.workshop import Material, Workshop
 from hookline.runtime.spec import PipelineSpec
 from tests.e2e.cloud import CLASSIFY, DIGITS, Cloud, digit_files

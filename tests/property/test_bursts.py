@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from hookline.adapters.embedded import wiring
 from hookline.control.users import bootstrap
-from hookline.core.records import Trigger
 from hookline.core.topology import DROPS
+from hookline.core.triggers import Trigger
 from tests.fakes import FakeClock, FakeFleet
 from tests.unit.control.dropping import arrive, deliver, drop, files, jobs, watched
 from tests.unit.control.events import Plane

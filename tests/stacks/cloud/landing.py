@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from hookline.control.outbox import OVERDUE_S, Outgoing
-from hookline.core.records import PLATFORM, Burst, Trigger
+from hookline.core.records import PLATFORM
 from hookline.core.topology import DROPS, queue_spec
+from hookline.core.triggers import Burst, Trigger
 from tests.stacks.cloud import client, story
 from tests.stacks.cloud.cloud import Cloud
 from tests.stacks.cloud.tenant import Tenant

@@ -32,8 +32,9 @@ from hookline.container.layout import place_in
 from hookline.container.worker import ENGINE_THREADS
 from hookline.core.endings import REPLICA_FAILED, told
 from hookline.core.errors import HooklineError
+from hookline.core.models import Model
 from hookline.core.ports import Ports
-from hookline.core.records import Job, Model
+from hookline.core.records import Job
 from hookline.gateway.kept import KEEP_S, Kept
 from hookline.gateway.proxy import Gateway, Limits
 from hookline.gateway.reporter import Reporter

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from hookline.batch.worker import Worker
-from hookline.core.records import Job, Model
+from hookline.core.models import Model
+from hookline.core.records import Job
 from hookline.runtime.engine import EngineClient
 from hookline.runtime.items import Item, Outcome
 from tests.invariants import check_job, csv_rows

@@ -11,7 +11,8 @@ from hookline.batch import journal, parts, rows
 from hookline.batch.parts import Row
 from hookline.batch.worker import Worker
 from hookline.core.errors import Unavailable
-from hookline.core.records import Job, Model, Shard
+from hookline.core.models import Model
+from hookline.core.records import Job, Shard
 from hookline.core.topology import FINISH, PLAN, SHARDS
 from hookline.runtime.engine import EngineDied
 from hookline.runtime.items import Answer

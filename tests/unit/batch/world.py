@@ -12,8 +12,9 @@ from hookline.batch.events import message
 from hookline.batch.session import OpenEngine
 from hookline.batch.worker import Worker
 from hookline.core.errors import HookFailed, ModelLoadFailed
+from hookline.core.models import Model
 from hookline.core.ports import Catalog, Delete, Lease, Page, Ports, Put
-from hookline.core.records import Job, Model, Record, Serving, Shard, Volume
+from hookline.core.records import Job, Record, Serving, Shard, Volume
 from hookline.core.topology import FINISH, PLAN, Handler, queue_spec
 from hookline.runtime.engine import EngineDied
 from hookline.runtime.items import Answer, Item, Outcome

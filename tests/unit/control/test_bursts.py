@@ -5,8 +5,8 @@ import json
 import pytest
 
 from hookline.control import bursts
-from hookline.core.records import Burst
 from hookline.core.topology import DROPS
+from hookline.core.triggers import Burst
 from tests.fakes import FakeClock
 from tests.unit.control.dropping import (
     arrive,

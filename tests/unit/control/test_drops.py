@@ -7,8 +7,9 @@ from urllib.parse import quote
 
 import pytest
 
-from hookline.core.records import Drop, volume_prefix
+from hookline.core.records import volume_prefix
 from hookline.core.topology import PLAN, RECONCILE
+from hookline.core.triggers import Drop
 from tests.unit.control.content import imported
 from tests.unit.control.dropping import created, deliver, drop, files, jobs, watched
 from tests.unit.control.events import Plane

@@ -12,7 +12,8 @@ from hookline.control import sweep as sweeping
 from hookline.control.sweep import SETTLE_S
 from hookline.core.errors import Unavailable
 from hookline.core.ports import BlobInfo, Blobs, Catalog, Page, Ports
-from hookline.core.records import Drop, Serving, Trigger, Volume, volume_prefix
+from hookline.core.records import Serving, Volume, volume_prefix
+from hookline.core.triggers import Drop, Trigger
 from hookline.staging.volumes import local_path
 from tests.fakes import FakeClock
 from tests.unit.control.content import filled_volume, imported

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from hookline.core.records import Drop
+from hookline.core.triggers import Drop
 from tests.unit.control.content import filled_volume, imported
 from tests.unit.control.events import Plane
 

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from hookline.core.models import Model
 from hookline.core.ports import Delete, Put
-from hookline.core.records import Job, Model, Stream, Trigger, Volume
+from hookline.core.records import Job, Stream, Volume
+from hookline.core.triggers import Trigger
 from tests.unit.control.content import filled_volume, imported
 from tests.unit.control.events import Answer, Plane
 

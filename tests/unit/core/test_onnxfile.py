@@ -9,8 +9,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from hookline.core.errors import InvalidModel
+from hookline.core.models import TensorSpec
 from hookline.core.onnxfile import inspect
-from hookline.core.records import TensorSpec
 
 
 def graph(**parts: Any) -> Any:

@@ -15,7 +15,7 @@ from hookline.convert.job import Job
 from hookline.convert.precisions import RECIPES, recipe
 from hookline.convert.steps import to_int4
 from hookline.core.errors import HooklineError, InvalidInput, InvalidModel
-from hookline.core.records import Precision
+from hookline.core.models import Precision
 from hookline.evaluation.steps.compare import refuse_if_endless
 from hookline.evaluation.truth import read_truth
 from hookline.evaluation.workshop import Material, Workshop

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from hookline.core.ports import Ports
-from hookline.core.records import Serving, Tenant, Trigger, Volume
+from hookline.core.records import Serving, Tenant, Volume
 from hookline.core.topology import DROPS
+from hookline.core.triggers import Trigger
 from hookline.local.watch import (
     LOOK_EVERY_S,
     Watcher,

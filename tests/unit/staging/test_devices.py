@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from hookline.core.errors import InvalidInput, Unavailable
-from hookline.core.records import Compilation, Model, Serving
+from hookline.core.models import Compilation, Model
+from hookline.core.records import Serving
 from hookline.staging.devices import places
 
 # Plans as a replica's launcher does, becomes another program, and tells what it got.
@@ -19,8 +20,8 @@ CLAIM = """
 import os, sys
 from pathlib import Path
 from hookline.core.errors import Unavailable
+from hookline.core.models import Compilation
 from hookline.core.neuroncores import Machine
-from hookline.core.records import Compilation
 from hookline.staging.devices import claimed
 locks, cores, each = sys.argv[1:]
 try:

@@ -7,8 +7,8 @@ from typing import BinaryIO, cast
 import pytest
 
 from hookline.core.errors import ModelLoadFailed, NotFound, Unavailable
+from hookline.core.models import Model
 from hookline.core.ports import Blobs, Ports
-from hookline.core.records import Model
 from hookline.staging.cache import ModelCache
 from hookline.staging.models import model_file
 

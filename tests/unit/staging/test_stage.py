@@ -13,16 +13,9 @@ import pytest
 from hookline.adapters.machine.repositories import checkout
 from hookline.adapters.machine.spawn import spawn_engine
 from hookline.core.errors import HooklineError, InvalidBundle
+from hookline.core.models import Model, TensorSpec
 from hookline.core.ports import Ports
-from hookline.core.records import (
-    Bundle,
-    CustomCode,
-    Model,
-    Padding,
-    Serving,
-    TensorSpec,
-    upload_key,
-)
+from hookline.core.records import Bundle, CustomCode, Padding, Serving, upload_key
 from hookline.runtime import spec as runtime_spec
 from hookline.runtime.engine import EngineClient
 from hookline.runtime.items import Answer, Item, Outcome

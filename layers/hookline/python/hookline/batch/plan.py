@@ -13,8 +13,9 @@ from itertools import islice
 from hookline.batch import jobs, manifest, retry, shards
 from hookline.batch.events import message, queue_handler
 from hookline.core.errors import NotFound
+from hookline.core.models import Model
 from hookline.core.ports import Ports
-from hookline.core.records import Job, Model, Volume
+from hookline.core.records import Job, Volume
 from hookline.core.topology import FINISH, PLAN, SHARDS, Handler
 
 MESSAGES_AT_ONCE = 500

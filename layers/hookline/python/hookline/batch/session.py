@@ -8,8 +8,9 @@ from typing import Protocol
 
 from hookline.batch.entries import Source
 from hookline.core.errors import HookCrashed, HooklineError, ModelLoadFailed, NotFound
+from hookline.core.models import Model
 from hookline.core.ports import Ports
-from hookline.core.records import Job, Model, Volume
+from hookline.core.records import Job, Volume
 from hookline.runtime.engine import EngineDied
 from hookline.runtime.items import Item, Outcome
 

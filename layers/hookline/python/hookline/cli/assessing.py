@@ -18,7 +18,7 @@ from hookline.client.files import LocalFile, walk
 from hookline.core.config import Config
 from hookline.core.errors import InvalidInput
 from hookline.core.links import Link
-from hookline.core.records import Precision
+from hookline.core.models import Precision
 from hookline.evaluation.truth import read_truth
 from hookline.evaluation.workshop import PICTURE, Evaluation, Material, Workshop
 from hookline.runtime.spec import PipelineSpec, Preparation, Tensor

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from hookline import Client
     from hookline.cli.modelfiles import ModelFiles
     from hookline.client.views import Model
-    from hookline.core.records import Precision
+    from hookline.core.models import Precision
 
 DEPLOYED = ("id", "presigned_token", "status")
 PRECISIONS = ("fp16", "bf16", "int8", "int4", "mixed")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hookline.core.errors import Conflict
-from hookline.core.records import Model
+from hookline.core.models import Model
 
 
 def refuse_inaccurate(model: Model, *, is_forced: bool) -> None:

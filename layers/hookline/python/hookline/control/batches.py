@@ -16,8 +16,9 @@ from hookline.control.transactions import Write, commit
 from hookline.control.uses import kept
 from hookline.core.errors import Conflict
 from hookline.core.extras import check_parquet
+from hookline.core.models import Model
 from hookline.core.ports import Ports, Put
-from hookline.core.records import Job, Model, Notice, Shard, Volume, number
+from hookline.core.records import Job, Notice, Shard, Volume, number
 from hookline.core.requests import NewJob, NewRetry, ServingFields
 from hookline.core.targets import OPEN_INTERNET, Targets
 from hookline.core.topology import FINISH, Handler

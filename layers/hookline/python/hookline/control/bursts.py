@@ -23,20 +23,9 @@ from hookline.control.transactions import Write, commit, next_number
 from hookline.control.volume_files import source
 from hookline.core.errors import CallerError, Conflict, Unavailable
 from hookline.core.ports import MAX_DELAY_S, Ports, Put
-from hookline.core.records import (
-    Burst,
-    Drop,
-    Gathering,
-    Job,
-    Record,
-    Trigger,
-    Value,
-    Volume,
-    burst_key,
-    drop_key,
-    number,
-)
+from hookline.core.records import Job, Record, Value, Volume, number
 from hookline.core.topology import DROPS
+from hookline.core.triggers import Burst, Drop, Gathering, Trigger, burst_key, drop_key
 
 log = logging.getLogger(__name__)
 

@@ -22,8 +22,9 @@ from hookline.control.volume_files import source
 from hookline.core.errors import NotFound
 from hookline.core.links import name_below, object_uri
 from hookline.core.ports import Ports
-from hookline.core.records import PLATFORM, Tenant, Trigger, Volume
+from hookline.core.records import PLATFORM, Tenant, Volume
 from hookline.core.topology import Handler
+from hookline.core.triggers import Trigger
 
 log = logging.getLogger(__name__)
 

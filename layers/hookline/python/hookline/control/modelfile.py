@@ -7,8 +7,8 @@ from typing import BinaryIO
 from hookline.core import onnxfile
 from hookline.core.errors import InvalidModel
 from hookline.core.formats import kind_of
+from hookline.core.models import TensorSpec
 from hookline.core.onnxfile import OnnxModel as Described
-from hookline.core.records import TensorSpec
 from hookline.core.requests import NewModel
 
 _TITLES = {

@@ -12,8 +12,9 @@ from hookline.control.paging import Limit, PageToken
 from hookline.control.transactions import Write
 from hookline.control.uses import refuse_if_used
 from hookline.core.errors import NotFound
+from hookline.core.models import Compilation, Conversion, Model, Variant
 from hookline.core.ports import Delete, Ports
-from hookline.core.records import Compilation, Conversion, Model, Variant, upload_key
+from hookline.core.records import upload_key
 from hookline.core.requests import CompilationFields, NewModel, NewUpload, VariantFields
 from hookline.core.topology import Handler
 from hookline.core.views import ModelFileView, ModelView, PageView, RequestView, UploadView

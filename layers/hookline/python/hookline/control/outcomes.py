@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from hookline.control.caller import Call
-from hookline.core.records import Burst, Drop, Trigger, burst_key
+from hookline.core.triggers import Burst, Drop, Trigger, burst_key
 from hookline.core.views import DropView
 
 TURNED_OFF = "Its trigger was turned off before its job began."

@@ -9,16 +9,14 @@ from hookline.control.volume_files import source
 from hookline.core.archives import HOOK_FILE, members
 from hookline.core.errors import InvalidBundle, InvalidInput, NotFound
 from hookline.core.formatting import check_args
+from hookline.core.models import Compilation, Model, TensorSpec
 from hookline.core.neuroncores import CORES_PER_CHIP
 from hookline.core.records import (
     Bundle,
-    Compilation,
     CustomCode,
     DeviceName,
-    Model,
     Padding,
     Serving,
-    TensorSpec,
     Volume,
     upload_key,
 )

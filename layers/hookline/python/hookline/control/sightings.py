@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from hookline.control.volume_files import Source
 from hookline.core.errors import CallerError
 from hookline.core.ports import BlobInfo, Ports
-from hookline.core.records import Drop, Trigger
+from hookline.core.triggers import Drop, Trigger
 
 
 def sighted(ports: Ports, trigger: Trigger, place: Source, names: Iterable[str]) -> Iterator[Drop]:

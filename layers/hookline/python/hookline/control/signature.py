@@ -10,8 +10,8 @@ from pydantic import ValidationError
 
 from hookline.core.errors import InvalidInput, InvalidModel
 from hookline.core.metadata import labels_in, preparation_in
+from hookline.core.models import Preparation, TensorSpec
 from hookline.core.onnxfile import OnnxModel
-from hookline.core.records import Preparation, TensorSpec
 from hookline.core.requests import NewModel, PreparationFields
 
 IMAGE_RANK = 4

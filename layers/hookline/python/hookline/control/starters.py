@@ -17,8 +17,9 @@ from hookline.control.transactions import Write, commit
 from hookline.control.volume_files import Source, source
 from hookline.core.errors import InvalidInput
 from hookline.core.ports import Ports, Put
-from hookline.core.records import Drop, Trigger, Volume
+from hookline.core.records import Volume
 from hookline.core.topology import DROPS
+from hookline.core.triggers import Drop, Trigger
 
 GO_ON = "Starter Goes On"
 PAGE_FILES = 500  # each may cost a request of its own to look at

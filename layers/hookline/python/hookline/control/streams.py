@@ -19,16 +19,9 @@ from hookline.control.scaling import within
 from hookline.control.transactions import Write, commit
 from hookline.control.uses import kept
 from hookline.core.errors import Conflict
+from hookline.core.models import Model
 from hookline.core.ports import Ports, Put
-from hookline.core.records import (
-    TARGET_IN_FLIGHT,
-    Former,
-    Model,
-    Replica,
-    Serving,
-    Stream,
-    number,
-)
+from hookline.core.records import TARGET_IN_FLIGHT, Former, Replica, Serving, Stream, number
 from hookline.core.requests import NewStream, StreamChanges
 from hookline.core.secrets import new_token, redacted
 from hookline.core.topology import RECONCILE, Handler

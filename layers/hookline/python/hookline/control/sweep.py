@@ -19,17 +19,9 @@ from hookline.control.listing import every
 from hookline.control.volume_files import Source, source
 from hookline.core.errors import CallerError, Conflict, HooklineError, InvalidInput
 from hookline.core.ports import MAX_PAGE, BlobInfo, Blobs, Ports, check_blob_key
-from hookline.core.records import (
-    PLATFORM,
-    Drop,
-    Record,
-    Tenant,
-    Trigger,
-    Volume,
-    drop_key,
-    number,
-)
+from hookline.core.records import PLATFORM, Record, Tenant, Volume, number
 from hookline.core.topology import DROPS, Handler
+from hookline.core.triggers import Drop, Trigger, drop_key
 
 log = logging.getLogger(__name__)
 

@@ -16,9 +16,11 @@ from hookline.control.paging import Limit, PageToken
 from hookline.control.transactions import Write, commit
 from hookline.control.uses import kept
 from hookline.control.volume_files import source
+from hookline.core.models import Model
 from hookline.core.ports import Put
-from hookline.core.records import Drop, Model, Trigger, Volume
+from hookline.core.records import Volume
 from hookline.core.requests import NewTrigger
+from hookline.core.triggers import Drop, Trigger
 from hookline.core.views import DropView, PageView, TriggersView, TriggerView
 
 router = app.Router()

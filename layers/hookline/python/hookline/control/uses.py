@@ -6,8 +6,10 @@ from collections.abc import Iterator
 
 from hookline.control.caller import Call
 from hookline.core.errors import Conflict
+from hookline.core.models import Model
 from hookline.core.ports import Put
-from hookline.core.records import STREAM_ENDS, Job, Model, Record, Serving, Stream, Trigger, Volume
+from hookline.core.records import STREAM_ENDS, Job, Record, Serving, Stream, Volume
+from hookline.core.triggers import Trigger
 
 MAX_NAMED = 5
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hookline.core.errors import InvalidInput, Unsupported
-from hookline.core.records import Precision
+from hookline.core.models import Precision
 
 _STEPS = "hookline.convert.steps"
 # The releases that hookline itself is tested with; protobuf and sympy are what they need.

@@ -15,8 +15,8 @@ from itertools import islice
 from typing import BinaryIO
 
 from hookline.core.errors import InvalidModel
+from hookline.core.models import TensorSpec
 from hookline.core.protobuf import Malformed, Reader, Span, checked_span
-from hookline.core.records import TensorSpec
 
 MAX_TENSORS = 1000
 MAX_METADATA = 1000

@@ -2,13 +2,12 @@
 
 Every record belongs to a tenant and has a key that is unique in its kind. `version` is what the
 catalog stored last; 0 means never stored. Writes are conditional on it, so a stale copy cannot
-overwrite a newer one. Times are UTC epoch seconds.
+overwrite a newer one. Times are UTC epoch seconds. Models and triggers have modules of their own.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from hashlib import sha256 as digest_of
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -16,14 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from hookline.core.groups import group_of
 
 TARGET_IN_FLIGHT = 8  # one batch being predicted and the next one arriving
-DROP_NAME_BYTES = 900  # of a name in a key, which has 1,024 at most (DynamoDB's sort keys)
 PLATFORM = "_"  # the tenant of records that are found before the tenant is known
 
-ModelStatus = Literal["Ready", "Failed"]
-Precision = Literal["fp32", "fp16", "bf16", "int8", "int4", "mixed"]
-ModelFormat = Literal["onnx", "torchscript", "pt2", "neuron"]
 DeviceName = Literal["cpu", "gpu", "inf1", "inf2"]
-NeuronDevice = Literal["inf1", "inf2"]
 StreamStatus = Literal["Deploying", "Running", "Updating", "Failed", "Undeploying", "Undeployed"]
 JobStatus = Literal[
     "Received",
@@ -91,130 +85,12 @@ class NumberedRecord(Record):
         return number(self.id)
 
 
-class TensorSpec(Value):
-    """One input or output of a model. A variable dimension is -1. dtype: numpy's name, or string.
-
-    `shape` includes the batch axis.
-    """
-
-    name: str
-    dtype: str
-    shape: tuple[int, ...]
-
-
-class Preparation(Value):
-    """How canned image input becomes a tensor, where the model says more than its shape.
-
-    (pixel * scale - mean) / std per channel, in the model's channel order.
-    """
-
-    mean: tuple[float, ...] = ()
-    std: tuple[float, ...] = ()
-    scale: float = 1.0
-    layout: Literal["", "NCHW", "NHWC"] = ""
-
-
-class Conversion(Value):
-    """What a model was made from, with what, and how far its answers are from the original's.
-
-    `max_difference` is the largest over `cases` inputs; None where there was nothing to run.
-    """
-
-    source: str
-    tool: str = ""
-    max_difference: float | None = None
-    cases: int = 0
-
-
-class Accuracy(Value):
-    """How near the answers of a variant are to those of the model it was made from.
-
-    `agreement` is the share of `examples` where both say the same: the same class first, or, where
-    the answers are no `scores` of classes, values that differ by at most 1 % of their spread.
-    `top_k_agreement`: the original's first class is among the first `top_k` of the variant.
-    Accuracies are of the variant and of the original where the truth was known. `speed_up` is of
-    batches of `batch_items`, run in turns in one process.
-    """
-
-    data: Literal["random", "files"] = "files"
-    answers: Literal["scores", "values"] = "scores"
-    examples: int
-    skipped: int = 0
-    agreement: float
-    min_agreement: float
-    top_k: int = 1
-    top_k_agreement: float | None = None
-    accuracy: float | None = None
-    original_accuracy: float | None = None
-    top_k_accuracy: float | None = None
-    original_top_k_accuracy: float | None = None
-    largest_error: float
-    mean_error: float
-    speed_up: float
-    batch_items: int
-    size_bytes: int
-    original_size_bytes: int
-
-
-class Variant(Value):
-    """What precision a model computes in, made from `parent_id` (or another file) by `method`."""
-
-    precision: Precision
-    method: str = ""
-    parent_id: int | None = None
-    accuracy: Accuracy
-
-
-class Compilation(Value):
-    """What a model was compiled for, and of which model. A process of it needs `cores` in a row.
-
-    `on_cpu` counts the operators that the compiler left to the CPU.
-    """
-
-    target: NeuronDevice
-    cores: int = 1
-    is_pipeline: bool = False
-    precision: str = ""
-    compiler: str = ""
-    model_id: int | None = None
-    on_cpu: dict[str, int] = Field(default_factory=dict)
-
-
 class Failure(Value):
     """Why something failed, in the words of the error that ended it."""
 
     code: str
     message: str
     trace: str = ""
-
-
-class Model(NumberedRecord):
-    """An imported, immutable artifact."""
-
-    kind: ClassVar[str] = "model"
-    name: str
-    format: ModelFormat
-    sha256: str
-    size_bytes: int
-    inputs: tuple[TensorSpec, ...]
-    outputs: tuple[TensorSpec, ...]
-    labels: tuple[str, ...] = ()
-    preparation: Preparation = Field(default_factory=Preparation)
-    conversion: Conversion | None = None
-    variant: Variant | None = None
-    compilation: Compilation | None = None
-    status: ModelStatus = "Ready"
-    created_at: float
-
-    @property
-    def blob_key(self) -> str:
-        return upload_key(self.tenant, self.sha256)
-
-    @property
-    def is_accurate(self) -> bool:
-        """Whether it answers as often like its original as was asked for."""
-        found = self.variant.accuracy if self.variant else None
-        return found is None or found.agreement >= found.min_agreement
 
 
 class Bundle(Value):
@@ -451,105 +327,6 @@ class Shard(Record):
         return f"{self.tenant}/jobs/{self.job_id}/parts/{self.index:08d}.jsonl"
 
 
-class Gathering(Value):
-    """When the files that land under a trigger become a job, and which of them.
-
-    A job begins once no file came for `settle_s`, or `max_wait_s` after its first one, or when it
-    has `max_files`. With a `marker` or a `manifest` it begins when a file of that name lands: it
-    has the files beside and below the marker, or those that the manifest lists. `suffixes` are in
-    lower case; none means that every name will do.
-    """
-
-    settle_s: int = 0
-    max_wait_s: int = 0
-    max_files: int = 1000
-    suffixes: tuple[str, ...] = ()
-    marker: str = ""
-    manifest: str = ""
-
-    def takes(self, name: str) -> bool:
-        """Whether files of that name are predicted."""
-        return not self.suffixes or name.lower().endswith(self.suffixes)
-
-    @property
-    def starter(self) -> str:
-        """The name of the files that begin a job; empty where time does."""
-        return self.marker or self.manifest
-
-    def is_started_by(self, name: str) -> bool:
-        """Whether a file of that name begins a job."""
-        return bool(self.starter) and name.rpartition("/")[2] == self.starter
-
-
-class Trigger(NumberedRecord):
-    """Files that land in this volume are predicted with this model.
-
-    `burst` counts the jobs it began: the files that land now gather in the burst of that number.
-    """
-
-    kind: ClassVar[str] = "trigger"
-    volume_id: int
-    model_id: int
-    serving: Serving
-    gathering: Gathering = Field(default_factory=Gathering)
-    notify: str = ""
-    burst: int = 1
-    is_on: bool = True
-    created_at: float
-
-
-class Drop(Record):
-    """One version of a file that landed under a trigger, and what became of it.
-
-    It is predicted by the job of its `burst` (by `job_id` where an older release stored that), or
-    by none for a `reason`; with neither it waits for the file that begins a job. One that another
-    version took the place of can still be predicted if it comes back.
-    """
-
-    kind: ClassVar[str] = "drop"
-    trigger_id: int
-    name: str
-    etag: str
-    size_bytes: int
-    modified_at: float = 0.0
-    burst: int | None = None
-    job_id: int | None = None
-    reason: str = ""
-    is_superseded: bool = False
-    seen_at: float
-
-    @property
-    def may_join(self) -> bool:
-        """Whether it is in no burst, and may be in the next one."""
-        is_waiting = self.burst is None and self.job_id is None and not self.reason
-        return is_waiting or self.is_superseded
-
-    @property
-    def key(self) -> str:
-        return drop_key(self.trigger_id, self.name, self.etag)
-
-
-class Burst(Record):
-    """Files of a trigger that become one job: `files` of them so far, and `handfuls` of records.
-
-    `look_at` is when the message comes that looks whether it is time; 0 without one.
-    """
-
-    kind: ClassVar[str] = "burst"
-    trigger_id: int
-    number: int
-    files: int = 0
-    handfuls: int = 0
-    first_at: float
-    last_at: float
-    look_at: float = 0.0
-    job_id: int | None = None
-
-    @property
-    def key(self) -> str:
-        return burst_key(self.trigger_id, self.number)
-
-
 class Tenant(Record):
     """A group that shares models and resources; every tenant is listed here."""
 
@@ -607,15 +384,3 @@ def upload_key(tenant: str, sha256: str) -> str:
 def volume_prefix(tenant: str, volume_id: int) -> str:
     """Where a volume's uploaded files are among the blobs, with the closing slash."""
     return f"{tenant}/volumes/{volume_id}/"
-
-
-def burst_key(trigger_id: int, burst: int) -> str:
-    """The bursts of a trigger, in their order."""
-    return f"{number(trigger_id)}/{number(burst)}"
-
-
-def drop_key(trigger_id: int, name: str, etag: str) -> str:
-    """Near the keys of names like it, as in a listing; the digest tells all versions apart."""
-    version = digest_of(f"{name}\n{etag}".encode()).hexdigest()
-    begin = name.encode()[:DROP_NAME_BYTES].decode(errors="ignore")
-    return f"{number(trigger_id)}/{begin}/{version}"

@@ -6,19 +6,17 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from hookline.core.models import ModelFormat, NeuronDevice, Precision
 from hookline.core.records import (
     DecoderName,
     DeviceName,
     FormatterName,
-    Gathering,
-    ModelFormat,
-    NeuronDevice,
     OutputColumn,
     OutputFormat,
-    Precision,
     Role,
     SplitName,
 )
+from hookline.core.triggers import Gathering
 
 MAX_UPLOAD_BYTES = 5 * 1024**3  # S3's single PUT
 MAX_UPLOADS = 1000
@@ -138,7 +136,7 @@ class VariantFields(Body):
 
 
 class CompilationFields(Body):
-    """What the file was compiled for, and of which model; see `records.Compilation`."""
+    """What the file was compiled for, and of which model; see `models.Compilation`."""
 
     target: NeuronDevice
     cores: Annotated[int, Field(ge=1, le=MAX_CORES)] = 1
@@ -300,7 +298,7 @@ class WantedFiles(Body):
 
 
 class GatheringFields(Body):
-    """When the files that land become a job, and which of them; see `records.Gathering`."""
+    """When the files that land become a job, and which of them; see `triggers.Gathering`."""
 
     settle_s: Annotated[int, Field(ge=0, le=MAX_SETTLE_S)] = 0
     max_wait_s: Annotated[int, Field(ge=1, le=MAX_WAIT_S)] | None = None

@@ -8,36 +8,37 @@ from typing import Any, Generic, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
+from hookline.core.models import (
+    Compilation,
+    Conversion,
+    Model,
+    ModelStatus,
+    Preparation,
+    TensorSpec,
+    Variant,
+)
 from hookline.core.ports import BlobInfo, SignedRequest
 from hookline.core.records import (
     Bundle,
-    Compilation,
-    Conversion,
     CustomCode,
     DecoderName,
-    Drop,
     Failure,
     FormatterName,
     Job,
     JobStatus,
-    Model,
-    ModelStatus,
     NoticeStatus,
     OutputColumn,
     OutputFormat,
     Padding,
-    Preparation,
     Replica,
     Role,
     Serving,
     SplitName,
     Stream,
     StreamStatus,
-    TensorSpec,
-    Trigger,
-    Variant,
     Volume,
 )
+from hookline.core.triggers import Drop, Trigger
 
 V = TypeVar("V")
 Outcome = Literal["taken", "starter", "waiting", "ignored"]

@@ -18,7 +18,7 @@ from hookline.convert.isolation import Bench
 from hookline.convert.job import Job, Result
 from hookline.convert.precisions import MODULES, PACKAGES, Recipe, recipe
 from hookline.core.errors import InvalidBundle, InvalidInput, Unavailable
-from hookline.core.records import Precision
+from hookline.core.models import Precision
 from hookline.evaluation.truth import class_index
 from hookline.runtime.spec import PipelineSpec
 

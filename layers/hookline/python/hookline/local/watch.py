@@ -22,8 +22,9 @@ from typing import TypeVar
 from hookline.control.landings import event_of
 from hookline.core.errors import HooklineError
 from hookline.core.ports import MAX_PAGE, BlobInfo, Blobs, Page, Ports
-from hookline.core.records import PLATFORM, Record, Tenant, Trigger, Volume
+from hookline.core.records import PLATFORM, Record, Tenant, Volume
 from hookline.core.topology import DROPS
+from hookline.core.triggers import Trigger
 from hookline.staging.volumes import listing, local_path, pages, source
 
 log = logging.getLogger(__name__)

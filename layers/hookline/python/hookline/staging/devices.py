@@ -12,8 +12,9 @@ import os
 from pathlib import Path
 
 from hookline.core.errors import InvalidInput, Unavailable
+from hookline.core.models import Compilation, Model
 from hookline.core.neuroncores import CoreGroup, Machine, fill
-from hookline.core.records import Compilation, Model, Serving
+from hookline.core.records import Serving
 
 _PATTERN = "neuron[0-9]*"
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hookline.adapters.machine.spawn import EngineProcess, spawn_engine
+from hookline.core.models import Model
 from hookline.core.ports import Ports
-from hookline.core.records import Job, Model
+from hookline.core.records import Job
 from hookline.runtime import spec as runtime_spec
 from hookline.runtime.engine import EngineClient
 from hookline.runtime.items import Item, Outcome

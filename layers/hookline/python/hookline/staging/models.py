@@ -9,8 +9,8 @@ from pathlib import Path
 
 from hookline.adapters.machine.fetched import built_once
 from hookline.core.errors import DeadlineExceeded, ModelLoadFailed, NotFound
+from hookline.core.models import Model
 from hookline.core.ports import Blobs
-from hookline.core.records import Model
 from hookline.staging.cache import ModelCache
 from hookline.staging.volumes import local_path
 

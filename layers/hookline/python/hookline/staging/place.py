@@ -7,9 +7,10 @@ from pathlib import Path
 
 import msgspec
 
+from hookline.core.models import Model
 from hookline.core.neuroncores import MAX_CORES
 from hookline.core.ports import Ports
-from hookline.core.records import Model, Serving
+from hookline.core.records import Serving
 from hookline.runtime.spec import LaunchSpec, ServerSpec
 from hookline.staging import devices
 from hookline.staging.cache import CACHE_BYTES

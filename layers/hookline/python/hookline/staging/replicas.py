@@ -15,8 +15,9 @@ import msgspec
 
 from hookline.core.errors import NotFound
 from hookline.core.groups import stream_of
+from hookline.core.models import Model
 from hookline.core.ports import Ports
-from hookline.core.records import Model, Stream
+from hookline.core.records import Stream
 from hookline.runtime import spec as runtime_spec
 from hookline.runtime.spec import ServedAs, ServerSpec
 from hookline.staging.place import Place

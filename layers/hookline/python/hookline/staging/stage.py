@@ -14,16 +14,9 @@ from hookline.adapters.machine.environments import install
 from hookline.adapters.machine.repositories import checkout
 from hookline.core.archives import HOOK_FILE
 from hookline.core.errors import InvalidBundle, NotFound
+from hookline.core.models import Model, TensorSpec
 from hookline.core.ports import Blobs, Ports
-from hookline.core.records import (
-    Bundle,
-    CustomCode,
-    Model,
-    Serving,
-    TensorSpec,
-    Volume,
-    upload_key,
-)
+from hookline.core.records import Bundle, CustomCode, Serving, Volume, upload_key
 from hookline.runtime.artifacts import extract_bundle
 from hookline.runtime.backends.packages import PACKAGES
 from hookline.runtime.requirements import parse

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from hookline.core.ports import MAX_KEY_BYTES, check_record_key
-from hookline.core.records import Drop, drop_key
+from hookline.core.triggers import Drop, drop_key
 
 
 def test_drops_of_a_trigger_are_kept_in_the_order_of_their_names() -> None:
