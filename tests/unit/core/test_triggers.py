@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from hookline.core.ports import MAX_KEY_BYTES, check_record_key
+from hookline.core.checks import check_record_key
+from hookline.core.ports import MAX_KEY_BYTES
 from hookline.core.triggers import Drop, drop_key
 
 

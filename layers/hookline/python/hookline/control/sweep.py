@@ -17,8 +17,9 @@ from typing import Any, ClassVar
 from hookline.control.landings import event_of
 from hookline.control.listing import every
 from hookline.control.volume_files import Source, source
+from hookline.core.checks import check_blob_key
 from hookline.core.errors import CallerError, Conflict, HooklineError, InvalidInput
-from hookline.core.ports import MAX_PAGE, BlobInfo, Blobs, Ports, check_blob_key
+from hookline.core.ports import MAX_PAGE, BlobInfo, Blobs, Ports
 from hookline.core.records import PLATFORM, Record, Tenant, Volume, number
 from hookline.core.topology import DROPS, Handler
 from hookline.core.triggers import Drop, Trigger, drop_key

@@ -12,9 +12,10 @@ from hookline.control.paging import Limit, PageToken
 from hookline.control.transactions import Write
 from hookline.control.uses import refuse_if_used
 from hookline.control.volume_files import source
+from hookline.core.checks import check_blob_key
 from hookline.core.errors import HooklineError, InvalidInput, NotFound, problem
 from hookline.core.links import canonical
-from hookline.core.ports import Delete, Ports, check_blob_key
+from hookline.core.ports import Delete, Ports
 from hookline.core.records import Volume
 from hookline.core.requests import MAX_UPLOAD_BYTES, NewFile, NewFiles, NewVolume, WantedFiles
 from hookline.core.targets import OPEN_INTERNET, Targets

@@ -8,8 +8,9 @@ from urllib.parse import quote
 from hookline.adapters.aws.clients import Clients
 from hookline.adapters.aws.errors import call
 from hookline.adapters.aws.ranges import open_object
+from hookline.core.checks import check_blob_key, check_limit
 from hookline.core.errors import NotFound
-from hookline.core.ports import MAX_PAGE, BlobInfo, Page, check_blob_key, check_limit
+from hookline.core.ports import MAX_PAGE, BlobInfo, Page
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef, ObjectTypeDef

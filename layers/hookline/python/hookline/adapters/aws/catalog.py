@@ -13,17 +13,9 @@ from uuid import uuid4
 
 from hookline.adapters.aws.clients import Clients
 from hookline.adapters.aws.errors import answer_of, call, code_of
+from hookline.core.checks import check_limit, check_record_key, check_writes, encoded
 from hookline.core.errors import Conflict, HooklineError, InvalidInput, TooManyRequests
-from hookline.core.ports import (
-    MAX_PAGE,
-    Delete,
-    Page,
-    Put,
-    check_limit,
-    check_record_key,
-    check_writes,
-    encoded,
-)
+from hookline.core.ports import MAX_PAGE, Delete, Page, Put
 from hookline.core.records import Record, RecordPlace, number
 
 R = TypeVar("R", bound=Record)

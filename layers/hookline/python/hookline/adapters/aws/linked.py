@@ -7,9 +7,10 @@ import re
 from hookline.adapters.aws.bucket import Bucket
 from hookline.adapters.aws.clients import Clients
 from hookline.adapters.read_only import ReadOnly
+from hookline.core.checks import check_blob_key
 from hookline.core.errors import Forbidden, InvalidInput
 from hookline.core.links import Link
-from hookline.core.ports import MAX_PAGE, BlobInfo, Page, check_blob_key
+from hookline.core.ports import MAX_PAGE, BlobInfo, Page
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")  # S3's rules for general purpose buckets
 

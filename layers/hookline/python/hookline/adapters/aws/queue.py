@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from hookline.adapters.aws.clients import Clients
 from hookline.adapters.aws.errors import call
 from hookline.adapters.aws.messages import ENCODING, batches, lease_of
+from hookline.core.checks import check_delay, check_limit, check_messages
 from hookline.core.errors import (
     Conflict,
     HooklineError,
@@ -19,7 +20,7 @@ from hookline.core.errors import (
     NotFound,
     Unavailable,
 )
-from hookline.core.ports import MAX_LEASES, Lease, check_delay, check_limit, check_messages
+from hookline.core.ports import MAX_LEASES, Lease
 from hookline.core.topology import QUEUES, queue_spec
 
 if TYPE_CHECKING:

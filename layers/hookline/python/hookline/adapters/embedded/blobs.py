@@ -18,16 +18,9 @@ from hookline.adapters.embedded.beneath import ABSENT, folder, write_failed
 from hookline.adapters.embedded.draft import Draft, sweep
 from hookline.adapters.embedded.listing import Listing, parts_of
 from hookline.adapters.embedded.signature import SignedBlob, sign
+from hookline.core.checks import check_blob_key, check_limit
 from hookline.core.errors import Forbidden, InvalidInput, NotFound, TooLarge
-from hookline.core.ports import (
-    MAX_PAGE,
-    BlobInfo,
-    BlobWriter,
-    Page,
-    SignedRequest,
-    check_blob_key,
-    check_limit,
-)
+from hookline.core.ports import MAX_PAGE, BlobInfo, BlobWriter, Page, SignedRequest
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # a pipe must not block us
 

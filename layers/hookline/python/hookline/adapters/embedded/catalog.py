@@ -9,17 +9,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from hookline.adapters.embedded.db import Database
+from hookline.core.checks import check_limit, check_record_key, check_writes, encoded
 from hookline.core.errors import Conflict
-from hookline.core.ports import (
-    MAX_PAGE,
-    Delete,
-    Page,
-    Put,
-    check_limit,
-    check_record_key,
-    check_writes,
-    encoded,
-)
+from hookline.core.ports import MAX_PAGE, Delete, Page, Put
 from hookline.core.records import Record, number
 
 R = TypeVar("R", bound=Record)

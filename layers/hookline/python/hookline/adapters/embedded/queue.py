@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from hookline.adapters.embedded.db import Database
+from hookline.core.checks import check_delay, check_limit, check_messages
 from hookline.core.errors import Conflict, NotFound
-from hookline.core.ports import MAX_LEASES, Lease, check_delay, check_limit, check_messages
+from hookline.core.ports import MAX_LEASES, Lease
 from hookline.core.topology import QUEUES, QueueSpec, queue_spec
 
 _SCHEMA = """

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from hookline.core.checks import check_blob_key
 from hookline.core.errors import InvalidInput
-from hookline.core.ports import check_blob_key
 
 GOOD = ["a", "a/b c/ü.png", "...", "a/.hidden", "a\n", "\n", "a/\n", "-rf", "x" * 255, "a..b/c"]
 BAD = ["", "/", "a//b", "..", ".", "../a", "a/..", "a/../b", "a/", "/a", "a/./b", "\0", "a\0b"]
