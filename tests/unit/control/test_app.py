@@ -19,7 +19,7 @@ from hookline.core.errors import NotFound, Overloaded
 from hookline.core.ports import Ports
 from hookline.core.requests import NewVolume
 from hookline.core.topology import FUNCTIONS, Handler, Route
-from hookline.core.views import MeView
+from hookline.core.views.people import MeView
 from tests.unit.control.events import OTHER, Answer, Plane, event
 
 router = app.Router()

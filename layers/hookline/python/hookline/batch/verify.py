@@ -22,7 +22,7 @@ from hookline.core.errors import BadRequest, HooklineError, NotFound
 from hookline.core.ports import Ports
 from hookline.core.records import Job, Shard
 from hookline.core.topology import Handler
-from hookline.core.views import VerificationView
+from hookline.core.views.jobs import VerificationView
 
 PIECE_BYTES = 256 * 1024
 CALL_S = 5.0  # a call of the API ends after 30 seconds; the shard in hand may be a long one

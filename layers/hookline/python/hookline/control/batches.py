@@ -22,14 +22,8 @@ from hookline.core.records import Job, Notice, Shard, Volume, number
 from hookline.core.requests import NewJob, NewRetry, ServingFields
 from hookline.core.targets import OPEN_INTERNET, Targets
 from hookline.core.topology import FINISH, Handler
-from hookline.core.views import (
-    JobStatusView,
-    JobView,
-    NoticeView,
-    PageView,
-    RequestView,
-    ResultsView,
-)
+from hookline.core.views.jobs import JobStatusView, JobView, NoticeView, ResultsView
+from hookline.core.views.view import PageView, RequestView
 
 router = app.Router()
 

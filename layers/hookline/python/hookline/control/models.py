@@ -17,7 +17,8 @@ from hookline.core.ports import Delete, Ports
 from hookline.core.records import upload_key
 from hookline.core.requests import CompilationFields, NewModel, NewUpload, VariantFields
 from hookline.core.topology import Handler
-from hookline.core.views import ModelFileView, ModelView, PageView, RequestView, UploadView
+from hookline.core.views.models import ModelFileView, ModelView, UploadView
+from hookline.core.views.view import PageView, RequestView
 
 router = app.Router()
 

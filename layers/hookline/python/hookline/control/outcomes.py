@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from hookline.control.caller import Call
 from hookline.core.triggers import Burst, Drop, Trigger, burst_key
-from hookline.core.views import DropView
+from hookline.core.views.triggers import DropView
 
 TURNED_OFF = "Its trigger was turned off before its job began."
 

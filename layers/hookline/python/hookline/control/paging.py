@@ -17,7 +17,7 @@ from hookline.control.caller import Call
 from hookline.core.errors import BadRequest, Conflict
 from hookline.core.ports import MAX_PAGE, Catalog, Page
 from hookline.core.records import PLATFORM, Record
-from hookline.core.views import PageView
+from hookline.core.views.view import PageView
 
 R = TypeVar("R")
 V = TypeVar("V")

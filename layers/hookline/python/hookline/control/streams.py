@@ -25,15 +25,15 @@ from hookline.core.records import TARGET_IN_FLIGHT, Former, Replica, Serving, St
 from hookline.core.requests import NewStream, StreamChanges
 from hookline.core.secrets import new_token, redacted
 from hookline.core.topology import RECONCILE, Handler
-from hookline.core.views import (
+from hookline.core.views.streams import (
     DeployedView,
     LogsView,
-    PageView,
     StreamStatusView,
     StreamView,
     TokenView,
     TrafficView,
 )
+from hookline.core.views.view import PageView
 
 router = app.Router()
 

@@ -8,7 +8,7 @@ from hookline.control.listing import every
 from hookline.core.loads import TRAFFIC_S, Traffic, seconds_of
 from hookline.core.ports import Ports
 from hookline.core.records import Stream, number
-from hookline.core.views import TrafficView
+from hookline.core.views.streams import TrafficView
 
 BELIEVED_S = 3 * TRAFFIC_S
 

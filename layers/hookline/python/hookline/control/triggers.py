@@ -21,7 +21,8 @@ from hookline.core.ports import Put
 from hookline.core.records import Volume
 from hookline.core.requests import NewTrigger
 from hookline.core.triggers import Drop, Trigger
-from hookline.core.views import DropView, PageView, TriggersView, TriggerView
+from hookline.core.views.triggers import DropView, TriggersView, TriggerView
+from hookline.core.views.view import PageView
 
 router = app.Router()
 

@@ -17,7 +17,8 @@ from hookline.core.records import PLATFORM, Tenant, User
 from hookline.core.requests import NewKey, NewUser
 from hookline.core.secrets import new_key
 from hookline.core.topology import Handler
-from hookline.core.views import KeyView, MeView, NewKeyView, PageView, UserView, WebhookSecretView
+from hookline.core.views.people import KeyView, MeView, NewKeyView, UserView, WebhookSecretView
+from hookline.core.views.view import PageView
 
 router = app.Router()
 

@@ -17,7 +17,7 @@ from hookline.control.paging import PageToken
 from hookline.core.ports import Ports
 from hookline.core.records import Job
 from hookline.core.topology import Handler
-from hookline.core.views import VerificationView
+from hookline.core.views.jobs import VerificationView
 
 router = app.Router()
 

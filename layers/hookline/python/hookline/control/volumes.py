@@ -20,15 +20,8 @@ from hookline.core.records import Volume
 from hookline.core.requests import MAX_UPLOAD_BYTES, NewFile, NewFiles, NewVolume, WantedFiles
 from hookline.core.targets import OPEN_INTERNET, Targets
 from hookline.core.topology import Handler
-from hookline.core.views import (
-    FileView,
-    PageView,
-    RequestView,
-    SlotsView,
-    UploadSlot,
-    VolumeDetails,
-    VolumeView,
-)
+from hookline.core.views.view import PageView, RequestView
+from hookline.core.views.volumes import FileView, SlotsView, UploadSlot, VolumeDetails, VolumeView
 
 router = app.Router()
 
