@@ -4,26 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from hashlib import sha256 as new_digest
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack
+from typing import Any, Self, Unpack
 from urllib.parse import quote
 
 import httpx2
-from msgspec import structs
 
-from hookline.client import downloads, files, predicting, uploads, views
+from hookline.client import artifacts, downloads, files, predicting, uploads, verifying, views
 from hookline.client.deployment import Deployment, Gathering, Serving, Shape
+from hookline.client.polling import until
 from hookline.client.replica import Replica, here
 from hookline.client.wire import Wire
-from hookline.core.errors import DeadlineExceeded, HooklineError, InvalidOutput
+from hookline.core.errors import HooklineError
 
 LOCAL = "http://127.0.0.1:8700"
-FIRST_POLL_S, LONGEST_POLL_S = 0.1, 2.0
-
-OnBytes = Callable[[int], None]
-T = TypeVar("T")
 
 
 class Client:
@@ -57,12 +51,7 @@ class Client:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -82,7 +71,7 @@ class Client:
         preparation: Mapping[str, Any] | None = None,
         input_shape: Iterable[int] = (),
         described: Mapping[str, Any] | None = None,
-        on_bytes: OnBytes | None = None,
+        on_bytes: Callable[[int], None] | None = None,
     ) -> views.Model:
         """Upload a model file and make it a model. `labels` name its classes, in order.
 
@@ -93,7 +82,7 @@ class Client:
         >>> cloud.import_model("digits.onnx", name="digits", labels=list("0123456789")).id
         2
         """
-        sha256 = self._upload(Path(path), on_bytes)
+        sha256 = artifacts.store(self._wire, Path(path), on_bytes)
         wanted = {
             "labels": list(labels),
             "preparation": dict(preparation or {}),
@@ -112,13 +101,7 @@ class Client:
 
     def save_model(self, model_id: int, path: Path | str) -> None:
         """Write the file of a model, as replicas run it, to `path`."""
-        found = self._wire.call("GET", f"/v1/models/{model_id}/file", views.ModelFile)
-        with files.replaced(Path(path)) as target:
-            for chunk in self._wire.fetch(found.request):
-                target.write(chunk)
-        if files.sha256_of(Path(path)) != found.sha256:
-            what = f"The file of model {model_id} arrived damaged."
-            raise InvalidOutput(what, why="Its digest differs.", hint="Download it again.")
+        downloads.save_model(self._wire, model_id, Path(path))
 
     def delete_model(self, model_id: int) -> None:
         """Forget a model. Raise Conflict while a stream, a job or a trigger uses it."""
@@ -152,12 +135,13 @@ class Client:
         on_change: Callable[[views.Stream], None] | None = None,
     ) -> views.Stream:
         """The stream once it is no longer starting. Raise DeadlineExceeded after `timeout_s`."""
-        return self._wait(
+        return until(
             lambda: self.stream(stream_id),
             lambda stream: stream.status not in {"Deploying", "Updating"},
             on_change,
             f"Stream {stream_id} is still starting after {timeout_s:g} s.",
             timeout_s,
+            self._sleep,
         )
 
     def update_stream(
@@ -344,12 +328,13 @@ class Client:
         on_change: Callable[[views.Job], None] | None = None,
     ) -> views.Job:
         """The job once it has ended. Raise DeadlineExceeded after `timeout_s`; the job goes on."""
-        return self._wait(
+        return until(
             lambda: self.batch(job_id),
             lambda job: job.has_ended,
             on_change,
             f"Job {job_id} has not ended after {timeout_s:g} s; it goes on.",
             timeout_s,
+            self._sleep,
         )
 
     def stop_batch(self, job_id: int) -> views.Status:
@@ -373,14 +358,7 @@ class Client:
 
     def download(self, results: views.Results) -> Iterator[bytes]:
         """The CSV in chunks. Raise InvalidOutput at its end when it came cut or altered."""
-        digest, size_bytes = new_digest(), 0
-        for chunk in self._wire.fetch(results.request):
-            digest.update(chunk)
-            size_bytes += len(chunk)
-            yield chunk
-        if results.sha256 and digest.hexdigest() != results.sha256:
-            what = f"The results of job {results.id} arrived damaged: {size_bytes} bytes."
-            raise InvalidOutput(what, why="Their digest differs.", hint="Download them again.")
+        return downloads.results(self._wire, results)
 
     def save(self, results: views.Results, path: Path | str) -> None:
         """Write the CSV to a file, which is replaced whole or not at all."""
@@ -403,28 +381,7 @@ class Client:
         >>> cloud.verify_batch(21).problems
         ()
         """
-        path, token = f"/v1/batches/{job_id}/verify", ""
-        problems: list[str] = []
-        while True:
-            params = {"page_token": token} if token else None
-            found = self._wire.call("GET", path, views.Verification, params=params)
-            problems += found.problems
-            token = found.next_page_token
-            if not token:
-                break
-        if found.status in views.JOB_ENDS - {"Failed"}:
-            problems += self._damage(job_id)
-        return structs.replace(found, problems=tuple(problems))
-
-    def _damage(self, job_id: int) -> Iterator[str]:
-        results = self.results(job_id)
-        try:
-            size_bytes = sum(map(len, self.download(results)))
-        except InvalidOutput as error:
-            yield str(error)
-            return
-        if size_bytes != results.size_bytes:
-            yield f"The CSV has {size_bytes} bytes, the job declares {results.size_bytes}."
+        return verifying.verify(self._wire, job_id)
 
     def create_user(self, name: str, role: str = "user") -> views.User:
         """Add a person to the tenant; roles are user and admin."""
@@ -456,45 +413,5 @@ class Client:
         """Revoke a key, by the id that it is listed with."""
         self._wire.delete(f"/v1/keys/{quote(key_id, safe='')}")
 
-    def _upload(self, path: Path, on_bytes: OnBytes | None = None) -> str:
-        """Store a file under its digest, unless it is stored already; answer the digest."""
-        sha256, size_bytes = files.sha256_of(path), path.stat().st_size
-        body = {"sha256": sha256, "size_bytes": size_bytes}
-        upload = self._wire.call("POST", "/v1/uploads", views.Upload, body=body)
-        if upload.request:
-            self._wire.put(upload.request, lambda: files.chunks(path, on_bytes), size_bytes)
-        return sha256
-
     def _serving(self, serving: Serving) -> dict[str, Any]:
-        """The body's fields; a bundle that is a path is uploaded first."""
-        fields: dict[str, Any] = {**serving}
-        bundle = fields.get("bundle")
-        if isinstance(bundle, int):
-            fields["bundle"] = {"volume_id": bundle}
-        elif bundle is not None:
-            with files.as_bundle(Path(bundle)) as (path, filename):
-                fields["bundle"] = {"sha256": self._upload(path), "filename": filename}
-        named = {"url": "custom_code_url", "commit": "custom_code_commit"}
-        custom_code = {name: fields.pop(ours) for name, ours in named.items() if ours in fields}
-        return {**fields, "custom_code": custom_code} if custom_code else fields
-
-    def _wait(
-        self,
-        read: Callable[[], T],
-        is_over: Callable[[T], bool],
-        on_change: Callable[[T], None] | None,
-        late: str,
-        timeout_s: float,
-    ) -> T:
-        """Poll `read`, ever more slowly, until `is_over`."""
-        deadline, pause_s = time.monotonic() + timeout_s, FIRST_POLL_S
-        while True:
-            seen = read()
-            if on_change:
-                on_change(seen)
-            if is_over(seen):
-                return seen
-            if time.monotonic() + pause_s > deadline:
-                raise DeadlineExceeded(late, hint="Wait longer with --timeout.")
-            self._sleep(pause_s)
-            pause_s = min(LONGEST_POLL_S, pause_s * 1.5)
+        return artifacts.serving_fields(self._wire, serving)

@@ -1,18 +1,42 @@
-"""Many files out of one volume: slots asked for by the page, files fetched by a few threads."""
+"""Files out of the cloud: a model's, a job's results, and many of a volume by a few threads."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from hashlib import sha256 as new_digest
 from itertools import islice
 from pathlib import Path
 
-from hookline.client.files import replaced
+from hookline.client.files import replaced, sha256_of
 from hookline.client.uploads import PAGE_FILES, UPLOADERS, Slots
-from hookline.client.views import Slot
+from hookline.client.views import ModelFile, Results, Slot
 from hookline.client.wire import Wire
 from hookline.core.errors import InvalidOutput, from_problem
+
+
+def save_model(wire: Wire, model_id: int, path: Path) -> None:
+    """Write the file of a model to `path`. Raise InvalidOutput when it came cut or altered."""
+    found = wire.call("GET", f"/v1/models/{model_id}/file", ModelFile)
+    with replaced(path) as target:
+        for chunk in wire.fetch(found.request):
+            target.write(chunk)
+    if sha256_of(path) != found.sha256:
+        what = f"The file of model {model_id} arrived damaged."
+        raise InvalidOutput(what, why="Its digest differs.", hint="Download it again.")
+
+
+def results(wire: Wire, found: Results) -> Iterator[bytes]:
+    """The CSV in chunks. Raise InvalidOutput at its end when it came cut or altered."""
+    digest, size_bytes = new_digest(), 0
+    for chunk in wire.fetch(found.request):
+        digest.update(chunk)
+        size_bytes += len(chunk)
+        yield chunk
+    if found.sha256 and digest.hexdigest() != found.sha256:
+        what = f"The results of job {found.id} arrived damaged: {size_bytes} bytes."
+        raise InvalidOutput(what, why="Their digest differs.", hint="Download them again.")
 
 
 def save_all(wire: Wire, volume_id: int, names: Iterable[str], folder: Path) -> None:
