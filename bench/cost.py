@@ -11,7 +11,7 @@ HOURS = 730  # a month
 BUSY = 0.5  # how much of what it could do a replica does, on average
 STREAM, GATEWAY = (1.0, 4.0), (0.5, 1.0)  # vCPU and GB of a task (stacks/tenant.py)
 VCPU_H, GIB_H = 0.04048, 0.004445  # Fargate, Linux on x86
-NAT_H, ALB_H, ENDPOINT_H = 0.045, 0.0225, 0.010
+NAT_H, ALB_H = 0.045, 0.0225
 API_MILLION = 1.00  # HTTP API, the first 300 million requests of a month
 
 

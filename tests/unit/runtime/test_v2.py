@@ -293,7 +293,6 @@ def test_more_rows_than_may_wait_are_refused_for_good(linear: Path) -> None:
     assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
 
 
-SIZED = {"parameters": {"binary_data_size": 16}}
 BAD: dict[str, tuple[Any, str]] = {
     "no JSON": ("{", "not one to infer"),
     "no inputs": ("{}", "missing required field `inputs`"),

@@ -33,13 +33,12 @@ _MAX_FAILURES_AT_ONCE = 100  # connections that break one after the other before
 
 @dataclass(slots=True)
 class Seen:
-    """What came back since the last look. `late_s`: what the generator itself was behind."""
+    """What came back since the last look."""
 
     began_s: float
     latencies_s: array[float] = field(default_factory=lambda: array("d"))
     statuses: Counter[int] = field(default_factory=Counter)
     timings: list[Timing] = field(default_factory=list)
-    late_s: float = 0.0
     sent: int = 0
 
 
@@ -199,9 +198,7 @@ class Open(_Asking):
         if not self._is_over:
             self._alarm.set(self._next_s)
         while self._due and self._idle:
-            due_s = self._due.popleft()
-            self._seen.late_s += now_s - due_s
-            self._ask(self._idle.pop(), due_s)
+            self._ask(self._idle.pop(), self._due.popleft())
         wanted = min(len(self._due), self._most - len(self._all)) - len(self._opening)
         for _ in range(wanted):
             self._again()

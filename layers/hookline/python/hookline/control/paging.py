@@ -22,7 +22,6 @@ from hookline.core.views.view import PageView
 R = TypeVar("R")
 V = TypeVar("V")
 
-DEFAULT_LIMIT = 100
 MAC_BYTES = 16
 
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE, description="How many items at most.")]

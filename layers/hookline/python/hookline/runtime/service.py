@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from hookline.core.errors import HooklineError, NotFound
@@ -16,8 +16,6 @@ from hookline.runtime.spec import ServedAs
 from hookline.runtime.tally import Spent
 from hookline.runtime.v2.rows import outputs_of
 
-Tensors = Mapping[str, Array]
-TellTensors = Callable[[Tensors | HooklineError], None]
 TellAnswers = Callable[[Sequence[Answer] | HooklineError], None]
 
 
