@@ -1,11 +1,11 @@
-"""The limits of the ports, which every adapter checks, so that both refuse alike."""
+"""What every adapter refuses, so that all refuse alike: what is over the limits, stale writes."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
 
-from hookline.core.errors import InvalidInput
+from hookline.core.errors import Conflict, InvalidInput
 from hookline.core.ports import (
     MAX_DELAY_S,
     MAX_KEY_BYTES,
@@ -128,3 +128,13 @@ def encoded(record: Record) -> str:
             why=f"It has {len(text.encode())} bytes; a record has at most {MAX_RECORD_BYTES}.",
         )
     return text
+
+
+def moved_on(record: Record) -> Conflict:
+    """Why a record is not written whose stored version is another than its own."""
+    if record.version == 0:
+        return Conflict(f"The {record.kind} {record.key} exists already.")
+    return Conflict(
+        f"The {record.kind} {record.key} was changed by someone else.",
+        hint="Read it again, then retry.",
+    )

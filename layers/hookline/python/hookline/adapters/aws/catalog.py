@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from hookline.adapters.aws.clients import Clients
 from hookline.adapters.aws.errors import answer_of, call, code_of
-from hookline.core.checks import check_limit, check_record_key, check_writes, encoded
+from hookline.core.checks import check_limit, check_record_key, check_writes, encoded, moved_on
 from hookline.core.errors import Conflict, HooklineError, InvalidInput, TooManyRequests
 from hookline.core.ports import MAX_PAGE, Delete, Page, Put
 from hookline.core.records import Record, RecordPlace, number
@@ -48,14 +48,14 @@ class DynamoCatalog:
             call(put_item, **write, ReturnValuesOnConditionCheckFailure="ALL_OLD")
         except Conflict as error:
             if not _is_ours(error, write["Item"]):
-                raise _moved_on(record) from error
+                raise moved_on(record) from error
         return record.changed(version=record.version + 1)
 
     def delete(self, record: Record) -> None:
         try:
             call(self._clients.dynamodb.delete_item, **self._delete(record))
         except Conflict as error:
-            raise _moved_on(record) from error
+            raise moved_on(record) from error
 
     def query(
         self, kind: type[R], tenant: str, *, prefix: str = "", after: str = "", limit: int = 100
@@ -156,16 +156,7 @@ def _why_canceled(writes: Sequence[Put | Delete], error: HooklineError) -> Hookl
     reasons = [reason.get("Code") for reason in answer_of(error).get("CancellationReasons", [])]
     for write, reason in zip(writes, reasons, strict=False):
         if reason in ("ConditionalCheckFailed", "TransactionConflict"):
-            return _moved_on(write.record)
+            return moved_on(write.record)
     if "ValidationError" in reasons:
         return InvalidInput("The transaction cannot be stored.", why="It is larger than 4 MB.")
     return TooManyRequests("AWS is throttling hookline.", why=f"{code_of(error)}: {reasons}.")
-
-
-def _moved_on(record: Record) -> Conflict:
-    if record.version == 0:
-        return Conflict(f"The {record.kind} {record.key} exists already.")
-    return Conflict(
-        f"The {record.kind} {record.key} was changed by someone else.",
-        hint="Read it again, then retry.",
-    )

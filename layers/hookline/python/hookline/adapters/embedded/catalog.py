@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from hookline.adapters.embedded.db import Database
-from hookline.core.checks import check_limit, check_record_key, check_writes, encoded
-from hookline.core.errors import Conflict
+from hookline.core.checks import check_limit, check_record_key, check_writes, encoded, moved_on
 from hookline.core.ports import MAX_PAGE, Delete, Page, Put
 from hookline.core.records import Record, number
 
@@ -98,23 +97,14 @@ def _put(connection: sqlite3.Connection, record: Record, body: str) -> None:
     else:
         written = connection.execute(_UPDATE, (body, *_place(record), record.version))
     if written.rowcount != 1:
-        raise _moved_on(record)
+        raise moved_on(record)
 
 
 def _delete(connection: sqlite3.Connection, record: Record) -> None:
     if connection.execute(_DELETE, (*_place(record), record.version)).rowcount == 1:
         return
     if connection.execute(_GET, _place(record)).fetchone():
-        raise _moved_on(record)
-
-
-def _moved_on(record: Record) -> Conflict:
-    if record.version == 0:
-        return Conflict(f"The {record.kind} {record.key} exists already.")
-    return Conflict(
-        f"The {record.kind} {record.key} was changed by someone else.",
-        hint="Read it again, then retry.",
-    )
+        raise moved_on(record)
 
 
 def _decoded(kind: type[R], body: str, version: int) -> R:
