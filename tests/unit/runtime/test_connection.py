@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,15 +14,7 @@ import pytest
 from hookline.core.errors import HooklineError, Overloaded, Unauthenticated
 from hookline.runtime.connection import Connection, Limits
 from hookline.runtime.exchange import Exchange
-
-HOST = b"Host: localhost\r\n"
-GET = b"GET / HTTP/1.1\r\n" + HOST
-POST = b"POST / HTTP/1.1\r\n" + HOST
-COMPLETE = GET + b"\r\n"
-CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
-
-TURNS = 50
-"""Of the loop, after any silence: a process that stood still hears late what was said in time."""
+from tests.unit.runtime.raw_http import CHUNKED, COMPLETE, GET, HOST, LARGE_HEADS, POST, talk
 
 Talk = Callable[..., Awaitable[bytes]]
 
@@ -83,24 +76,8 @@ async def server(**limits: Any) -> AsyncIterator[tuple[Echo, Talk]]:
     )
     port = listener.sockets[0].getsockname()[1]
 
-    async def talk(*pieces: bytes, silence_s: float = 0.3, is_deaf: bool = False) -> bytes:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        heard = b""
-        try:
-            for piece in pieces:
-                writer.write(piece)
-                if piece == COMPLETE:
-                    heard = await reader.readuntil(b"empty")
-            if is_deaf:
-                await asyncio.sleep(3600)
-            return heard + await _said(reader, silence_s)
-        except ConnectionError:
-            return b"<reset>"
-        finally:
-            writer.close()
-
     try:
-        yield echo, talk
+        yield echo, partial(talk, port, silence_s=0.3)
     finally:
         listener.close()
         for client in list(echo.clients):
@@ -111,22 +88,6 @@ async def until(is_true: Callable[[], object]) -> None:
     async with asyncio.timeout(60):
         while not is_true():  # noqa: ASYNC110 - a test may look inside
             await asyncio.sleep(0.001)
-
-
-async def _said(reader: asyncio.StreamReader, silence_s: float) -> bytes:
-    said = b""
-    while True:
-        reading = asyncio.ensure_future(reader.read(1 << 20))
-        await asyncio.wait([reading], timeout=silence_s)
-        for _ in range(TURNS):
-            await asyncio.sleep(0)
-        if not reading.done():
-            reading.cancel()
-            return said + b"<open>"
-        data = reading.result()
-        if not data:
-            return said
-        said += data
 
 
 def said(*pieces: bytes, silence_s: float = 0.3, **limits: Any) -> bytes:
@@ -161,16 +122,8 @@ def test_a_connection_that_is_not_to_be_kept_is_closed(head: bytes) -> None:
 
 @pytest.mark.parametrize(
     "pieces",
-    [
-        pytest.param([GET + b"X: " + b"a" * 1_000_000 + b"\r\n\r\n"], id="one large header"),
-        pytest.param([GET + b"X: a\r\n" * 10_000 + b"\r\n"], id="10,000 headers"),
-        pytest.param([GET + b"X: ", *[b"a" * 100_000] * 50], id="a header without end"),
-        pytest.param([b"GET /", *[b"a" * 100_000] * 50], id="a path without end"),
-        pytest.param([b"GET /" + b"a" * 20_000 + b" HTTP/1.1\r\n\r\n"], id="a long path"),
-        pytest.param([CHUNKED + b"1;", *[b"a" * 100_000] * 50], id="a chunk extension without end"),
-        pytest.param([CHUNKED + b"0\r\nX: ", *[b"a" * 100_000] * 50], id="a trailer without end"),
-        pytest.param([CHUNKED + b"0\r\n" + b"X: a\r\n" * 10_000], id="10,000 trailers"),
-    ],
+    [*LARGE_HEADS.values(), [CHUNKED + b"0\r\n" + b"X: a\r\n" * 10_000]],
+    ids=[*LARGE_HEADS, "10,000 trailers"],
 )
 def test_a_head_that_is_too_large_is_refused(pieces: list[bytes]) -> None:
     answer = said(*pieces, silence_s=2.0, linger_s=0.1)

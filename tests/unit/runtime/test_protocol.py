@@ -23,12 +23,7 @@ from hookline.runtime.asgi import (
     until_gone,
 )
 from hookline.runtime.protocol import BoundedProtocol
-
-HOST = b"Host: localhost\r\n"
-GET = b"GET / HTTP/1.1\r\n" + HOST
-POST = b"POST / HTTP/1.1\r\n" + HOST
-COMPLETE = GET + b"\r\n"
-CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
+from tests.unit.runtime.raw_http import CHUNKED, COMPLETE, HOST, LARGE_HEADS, POST, talk
 
 Talk = Callable[..., Awaitable[bytes]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -65,36 +60,7 @@ async def listening(application: Application) -> AsyncIterator[int]:
 async def server() -> AsyncIterator[Talk]:
     """Yields `talk(*pieces)`: everything the server says until it closes or stays silent."""
     async with listening(app) as port:
-        yield partial(_talk, port)
-
-
-async def _talk(port: int, *pieces: bytes, silence_s: float) -> bytes:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    heard = b""
-    try:
-        for piece in pieces:
-            writer.write(piece)
-            await writer.drain()
-            if piece == COMPLETE:
-                heard = await reader.readuntil(b"empty")
-        return heard + await _said(reader, silence_s)
-    except ConnectionError:
-        return b"<reset>"
-    finally:
-        writer.close()
-
-
-async def _said(reader: asyncio.StreamReader, silence_s: float) -> bytes:
-    said = b""
-    while True:
-        try:
-            async with asyncio.timeout(silence_s):
-                data = await reader.read(1 << 20)
-        except TimeoutError:
-            return said + b"<open>"
-        if not data:
-            return said
-        said += data
+        yield partial(talk, port)
 
 
 def said(*pieces: bytes, silence_s: float = 0.3) -> bytes:
@@ -111,17 +77,7 @@ def test_a_plain_request_is_answered_and_its_connection_kept() -> None:
     assert answer.endswith(b"hello<open>")
 
 
-@pytest.mark.parametrize(
-    "pieces",
-    [
-        pytest.param([GET + b"X: " + b"a" * 1_000_000 + b"\r\n\r\n"], id="one large header"),
-        pytest.param([GET + b"X: a\r\n" * 10_000 + b"\r\n"], id="10,000 headers"),
-        pytest.param([GET + b"X: ", *[b"a" * 100_000] * 50], id="a header without end"),
-        pytest.param([b"GET /", *[b"a" * 100_000] * 50], id="a path without end"),
-        pytest.param([CHUNKED + b"1;", *[b"a" * 100_000] * 50], id="a chunk extension without end"),
-        pytest.param([CHUNKED + b"0\r\nX: ", *[b"a" * 100_000] * 50], id="a trailer without end"),
-    ],
-)
+@pytest.mark.parametrize("pieces", LARGE_HEADS.values(), ids=LARGE_HEADS)
 def test_a_head_that_is_too_large_is_refused(pieces: list[bytes]) -> None:
     answer = said(*pieces, silence_s=2.0)
     assert answer == b"<reset>" or answer.startswith(b"HTTP/1.1 400")
