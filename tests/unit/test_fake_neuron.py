@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.fake_neuron.machine import compiled_file, neuron_home
+from tests.processes import line, until_killed
 
 Shapes = list[tuple[tuple[int, ...], str]]
 RELU: list[tuple[str, list[Any]]] = [("aten::relu", [])]
@@ -53,16 +54,8 @@ def program(
         env={**os.environ, **settings},
         text=True,
     )
-    try:
+    with until_killed(process):
         yield process
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def line(process: subprocess.Popen[str]) -> str:
-    assert process.stdout is not None
-    return process.stdout.readline().strip()
 
 
 def told_to_run(process: subprocess.Popen[str], shapes: Shapes) -> str:

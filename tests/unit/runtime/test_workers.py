@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from tests.processes import line, until_killed
 from tests.prometheus import parsed
 from tests.replicas import launch_spec, until
 
@@ -62,16 +63,8 @@ def workers(folder: Path, hooks: str = WHO) -> Iterator[subprocess.Popen[str]]:
             stderr=log,
             text=True,
         )
-    try:
+    with until_killed(process):
         yield process
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def first_line(process: subprocess.Popen[str]) -> str:
-    assert process.stdout is not None
-    return process.stdout.readline().strip()
 
 
 def who_answers(url: str, count: int = 40) -> set[str]:
@@ -81,7 +74,7 @@ def who_answers(url: str, count: int = 40) -> set[str]:
 
 def test_clients_are_shared_out(tmp_path: Path) -> None:
     with workers(tmp_path / "r") as process:
-        url = first_line(process)
+        url = line(process)
 
         assert len(who_answers(url)) == 2
 
@@ -91,7 +84,7 @@ def test_clients_are_shared_out(tmp_path: Path) -> None:
 
 def test_a_worker_that_dies_is_started_again(tmp_path: Path) -> None:
     with workers(tmp_path / "r") as process:
-        url = first_line(process)
+        url = line(process)
         before = who_answers(url)
 
         with pytest.raises(httpx2.HTTPError):
@@ -115,7 +108,7 @@ file = open({str(tmp_path / "lock")!r}, "w")
 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the second one fails
 {WHO}"""
     with workers(tmp_path / "r", hooks) as process:
-        told = first_line(process)
+        told = line(process)
 
         assert told.startswith("hook_failed")
         assert process.wait(20) == 9
@@ -139,7 +132,7 @@ def test_a_drain_of_all_under_load_drops_nothing(tmp_path: Path) -> None:
 
     told: list[bool] = []
     with workers(tmp_path / "r") as process:
-        url = first_line(process)
+        url = line(process)
         with ThreadPoolExecutor(4) as pool:
             running = [pool.submit(keep_asking, url, process) for _ in range(4)]
             statuses = [status for future in running for status in future.result()]
@@ -150,7 +143,7 @@ def test_a_drain_of_all_under_load_drops_nothing(tmp_path: Path) -> None:
 
 def test_workers_die_with_their_supervisor(tmp_path: Path) -> None:
     with workers(tmp_path / "r") as process:
-        url = first_line(process)
+        url = line(process)
         pids = [int(pid) for pid in who_answers(url)]
 
         process.kill()
@@ -167,7 +160,7 @@ def _is_running(pid: int) -> bool:
 
 def test_whichever_worker_is_asked_counts_the_answers_of_all(tmp_path: Path) -> None:
     with workers(tmp_path / "r") as process:
-        url = first_line(process)
+        url = line(process)
         assert len(who_answers(url, 40)) == 2
 
         def counts() -> list[float]:

@@ -14,6 +14,7 @@ from hookline.core.errors import InvalidInput, Unavailable
 from hookline.core.models import Compilation, Model
 from hookline.core.records import Serving
 from hookline.staging.devices import places
+from tests.processes import line, until_killed
 
 # Plans as a replica's launcher does, becomes another program, and tells what it got.
 CLAIM = """
@@ -68,12 +69,8 @@ def claiming(locks: Path, cores: int, each: int) -> Iterator[str]:
         stdout=subprocess.PIPE,
         text=True,
     )
-    assert process.stdout is not None
-    try:
-        yield process.stdout.readline().strip()
-    finally:
-        process.kill()
-        process.communicate()
+    with until_killed(process):
+        yield line(process)
 
 
 def test_replicas_of_one_machine_never_get_the_same_core(tmp_path: Path) -> None:
