@@ -6,12 +6,10 @@ moto records services but never starts tasks.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any
 
-import botocore.handlers
-
+from tests.stacks.cloud.sessions import handled
 from tests.unit.adapters.aws.fake_ecs import FakeEcs, Json, eni
 
 _AFTER = {"PENDING": ("RUNNING", "UNKNOWN"), "RUNNING": ("RUNNING", "HEALTHY")}
@@ -24,20 +22,11 @@ class Ecs(FakeEcs):
     is_full: bool = False
     told: dict[str, str] = field(default_factory=dict)
 
-    @contextmanager
-    def answering(self) -> Iterator[None]:
+    def answering(self) -> AbstractContextManager[None]:
         """Answer the clients of every session that is made meanwhile."""
-        handlers: Any = botocore.handlers.BUILTIN_HANDLERS
-        mine: list[Any] = [
-            ("before-parameter-build.ecs", self._hear),
-            ("before-call.ecs", self._answer),
-        ]
-        handlers.extend(mine)
-        try:
-            yield
-        finally:
-            for one in mine:
-                handlers.remove(one)
+        return handled(
+            ("before-parameter-build.ecs", self._hear), ("before-call.ecs", self._answer)
+        )
 
     def adopt(self, service: Json, tags: Mapping[str, str]) -> None:
         """Run a service that a stack made."""

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-import botocore.handlers
-
 from tests.stacks.cloud.rights import Call
+from tests.stacks.cloud.sessions import handled
 
 NOT_FOUND, REFUSED = 404, 503
 
@@ -47,22 +46,14 @@ class Recorder:
     refusals: list[Refusal] = field(default_factory=list)
     problems: list[Exception] = field(default_factory=list)
 
-    @contextmanager
-    def listening(self) -> Iterator[None]:
+    def listening(self) -> AbstractContextManager[None]:
         """Hear the clients of every session that is made meanwhile."""
-        handlers: Any = botocore.handlers.BUILTIN_HANDLERS
-        mine: list[Any] = [
+        return handled(
             ("before-parameter-build", _remember),
             ("before-call", self._hear),
             ("before-call.ecs", self._hear),  # before the ECS of the tests, whose answer ends it
             ("after-call.s3", _hear_of_absence),
-        ]
-        handlers.extend(mine)
-        try:
-            yield
-        finally:
-            for one in mine:
-                handlers.remove(one)
+        )
 
     def refuse(self, principal: str, operation: str, code: str) -> None:
         """Answer the principal's next request of that operation with an error."""

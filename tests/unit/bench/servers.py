@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 
 from hookline.bench.target import Target
+from tests.listening import listening, request
 
 Answer = Callable[[bytes], Awaitable[bytes]]
 """Makes a whole response of a request's body; b"" hangs up."""
@@ -14,35 +16,19 @@ Answer = Callable[[bytes], Awaitable[bytes]]
 
 @asynccontextmanager
 async def answering(answer: Answer) -> AsyncIterator[Target]:
-    tasks: set[asyncio.Task[None]] = set()
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            _, body = await request(reader)
+            if not (whole := await answer(body)):
+                return
+            for piece in whole.split(b"<pause>"):
+                writer.write(piece)
+                await writer.drain()
+                await asyncio.sleep(0)
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if task := asyncio.current_task():
-            tasks.add(task)
-        try:
-            while head := await reader.readuntil(b"\r\n\r\n"):
-                length = int(head.split(b"Content-Length: ")[1].split(b"\r\n")[0])
-                response = await answer(await reader.readexactly(length))
-                if not response:
-                    break
-                for piece in response.split(b"<pause>"):
-                    writer.write(piece)
-                    await writer.drain()
-                    await asyncio.sleep(0)
-        except (asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):
-            pass
-        finally:
-            writer.transport.abort()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    try:
+    start = partial(asyncio.start_server, host="127.0.0.1", port=0)
+    async with listening(talk, start) as server:
         yield Target("127.0.0.1", server.sockets[0].getsockname()[1], "/predict")
-    finally:
-        server.close()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks)
-        await asyncio.sleep(0)
 
 
 def response(status: int = 200, body: bytes = b"ok", **headers: str) -> bytes:

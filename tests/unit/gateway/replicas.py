@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
+
+from tests.listening import listening, request
 
 Answer = Callable[[bytes], Awaitable[bytes]]
 
@@ -19,32 +22,16 @@ async def replica(
     `heads` gets the heads of the requests.
     """
 
-    tasks: set[asyncio.Task[None]] = set()
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            head, body = await request(reader)
+            if heads is not None:
+                heads.append(head)
+            writer.write(await answer(body))
+            await writer.drain()
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if task := asyncio.current_task():
-            tasks.add(task)
-        try:
-            while head := await reader.readuntil(b"\r\n\r\n"):
-                if heads is not None:
-                    heads.append(head)
-                length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
-                writer.write(await answer(await reader.readexactly(length)))
-                await writer.drain()
-        except (asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):
-            pass
-        finally:
-            writer.transport.abort()
-
-    server = await asyncio.start_unix_server(serve, path)
-    try:
+    async with listening(talk, partial(asyncio.start_unix_server, path=path)):
         yield f"unix:{path}"
-    finally:
-        server.close()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks)
-        await asyncio.sleep(0)  # closed transports end in the loop's next turn
 
 
 def ok(body: bytes, **headers: str) -> bytes:
