@@ -17,7 +17,7 @@ from tests.e2e.cloud import DIGITS, Cloud, until
 SHORT_WINDOW = (
     "from hookline.control import scaling\n"
     "scaling.DOWN_S = 3.0\n"
-    "from hookline.cli.main import hookline\n"
+    "from hookline.cli.start import hookline\n"
     "hookline()\n"
 )
 IMAGE = DIGITS / "images" / "000.png"

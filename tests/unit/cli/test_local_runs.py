@@ -42,7 +42,7 @@ def bench(tmp_path: Path) -> Path:
 
 
 def command(*words: str) -> list[str]:
-    return [sys.executable, "-c", "from hookline.cli.main import hookline; hookline()", *words]
+    return [sys.executable, "-c", "from hookline.cli.start import hookline; hookline()", *words]
 
 
 def environment(bench: Path) -> dict[str, str]:

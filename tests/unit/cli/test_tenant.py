@@ -249,7 +249,7 @@ def test_list_shows_the_tenants_of_every_stage(hookline: Call) -> None:
 
 def run(*words: str, before: str = "", **environ: str) -> subprocess.CompletedProcess[str]:
     """Without moto: in a process of its own, whose AWS settings are those of `environ` alone."""
-    script = f"import sys\n{before}\nfrom hookline.cli.main import hookline\nhookline()"
+    script = f"import sys\n{before}\nfrom hookline.cli.start import hookline\nhookline()"
     nothing = {
         "AWS_CONFIG_FILE": "/nonexistent",
         "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent",

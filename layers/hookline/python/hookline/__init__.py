@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # typing's own brings half of what the command line needs to start
 if TYPE_CHECKING:
+    from typing import Any
+
     from hookline.client.client import Client
 
 __version__ = "0.1.0"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from importlib import import_module
 from typing import Any, cast
 
@@ -59,6 +58,8 @@ class Group(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
+            from difflib import get_close_matches  # noqa: PLC0415 - help needs none
+
             near = get_close_matches(args[0], self.list_commands(ctx), n=1)
             mend = f"Did you mean {near[0]}?" if near else f"See {ctx.command_path} --help."
             raise click.UsageError(f"There is no command {args[0]!r}. {mend}", ctx)

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import os
 import sys
-import textwrap
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import click
 
+from hookline.cli import start
 from hookline.core.errors import HooklineError
 
 OK, OTHER, USAGE, NOT_FOUND, SERVER, LATE, FAILED_ROWS = 0, 1, 2, 3, 8, 9, 10
-INTERRUPTED = 130
+INTERRUPTED = start.INTERRUPTED
 BY_CODE = {"bad_request": USAGE, "idempotency_mismatch": 5}
 BY_STATUS = {401: 4, 403: 4, 404: NOT_FOUND, 409: 5, 413: 6, 415: 6, 422: 6, 429: 7, 504: LATE}
 
@@ -48,6 +47,8 @@ def code_of(error: HooklineError) -> int:
 def report(error: BaseException, *, is_debugging: bool, about: str = "") -> int:
     """Tell a person what went wrong (with `about`), the hint last; answer the exit code."""
     if is_debugging:
+        import traceback  # noqa: PLC0415 - only here
+
         traceback.print_exception(error)
     if isinstance(error, ReaderGone | BrokenPipeError):
         _stop_writing()
@@ -74,8 +75,8 @@ def say(sentence: str) -> None:
 def _explain(error: HooklineError, about: str) -> None:
     start = f"Error: {about}:" if about else "Error:"
     say(" ".join(part for part in (start, error.what, error.why) if part))
-    if error.trace:
-        say(textwrap.indent(error.trace.rstrip(), "  "))
+    for line in error.trace.rstrip().splitlines():
+        say(f"  {line}" if line else "")
     if error.hint:
         say(f"Hint: {error.hint}")
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import platform
 from typing import Any
 
 import click
 
-import hookline as package
+from hookline.cli import start
 from hookline.cli.command import LazyGroup
 from hookline.cli.shell import Shell, cloud_options, output_option
 
@@ -71,8 +70,7 @@ class Root(LazyGroup):
 
 def _print_version(ctx: click.Context, _: click.Parameter, is_asked: bool) -> None:  # noqa: FBT001 - click's signature
     if is_asked and not ctx.resilient_parsing:
-        python = platform.python_version()
-        click.echo(f"hookline {package.__version__} (Python {python}, {platform.platform()})")
+        click.echo(start.version())
         ctx.exit()
 
 
@@ -105,13 +103,4 @@ NCLOUD = Root(
     context_settings=SETTINGS,
     help="hookline with the words and tables of ncloud; `hookline` does more.",
 )
-
-
-def hookline() -> None:
-    """Entry point of the script `hookline`."""
-    HOOKLINE.main(prog_name="hookline")
-
-
-def ncloud() -> None:
-    """Entry point of the script `ncloud`."""
-    NCLOUD.main(prog_name="ncloud")
+SCRIPTS = {"hookline": HOOKLINE, "ncloud": NCLOUD}

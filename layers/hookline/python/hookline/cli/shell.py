@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-
-from hookline.core import config as settings
-from hookline.core.config import Config
 
 if TYPE_CHECKING:
     import httpx2
 
     from hookline import Client
+    from hookline.core.config import Config
 
 FORMATS = ("table", "json", "jsonl", "csv", "id")
 
@@ -38,6 +35,8 @@ class Shell:
     @property
     def config(self) -> Config:
         """The settings, flags first. Raise BadRequest for a malformed one."""
+        from hookline.core import config as settings  # noqa: PLC0415 - help needs none
+
         return replace(settings.from_environment(self.environ), **self.flags)
 
     @property
@@ -114,6 +113,8 @@ def _flag(name: str, text: str, metavar: str) -> click.Option:
 def _remember_flag(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
     if value is None or param.name is None:
         return
+    from pathlib import Path  # noqa: PLC0415 - help needs none
+
     flags = this_shell(ctx).flags
     flags[param.name] = Path(value).expanduser().absolute() if param.name == "home" else value
     if param.name == "home":
