@@ -1,12 +1,14 @@
 """How a command ends: the exit code of every error, and its sentences on stderr.
 
 0 ok · 1 other · 2 usage · 3 not found · 4 not allowed · 5 conflict · 6 invalid input ·
-7 throttled · 8 server or model failed · 9 too late · 10 some rows failed · 130 interrupted
+7 throttled · 8 server or model failed · 9 too late · 10 some rows failed · 130 interrupted ·
+143 terminated while waiting
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,13 +19,21 @@ from hookline.cli import start
 from hookline.core.errors import HooklineError
 
 OK, OTHER, USAGE, NOT_FOUND, SERVER, LATE, FAILED_ROWS = 0, 1, 2, 3, 8, 9, 10
-INTERRUPTED = start.INTERRUPTED
+INTERRUPTED, TERMINATED = start.INTERRUPTED, 143
 BY_CODE = {"bad_request": USAGE, "idempotency_mismatch": 5}
 BY_STATUS = {401: 4, 403: 4, 404: NOT_FOUND, 409: 5, 413: 6, 415: 6, 422: 6, 429: 7, 504: LATE}
 
 
 class Interrupted(Exception):
-    """Ctrl-C during something that has a word to say about it."""
+    """Ctrl-C or SIGTERM during something that has a word to say about it."""
+
+    def __init__(self, sentence: str, code: int = INTERRUPTED) -> None:
+        super().__init__(sentence, code)
+        self.sentence, self.code = sentence, code
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, where it is to be heard as Ctrl-C is."""
 
 
 class ReaderGone(Exception):
@@ -32,11 +42,19 @@ class ReaderGone(Exception):
 
 @contextmanager
 def on_interrupt(sentence: str) -> Iterator[None]:
-    """Say `sentence` when the block is stopped with Ctrl-C."""
+    """Say `sentence` when the block is stopped with Ctrl-C or SIGTERM."""
+    former = signal.signal(signal.SIGTERM, _terminate)
     try:
         yield
     except KeyboardInterrupt as stop:
-        raise Interrupted(sentence) from stop
+        code = TERMINATED if isinstance(stop, _Terminated) else INTERRUPTED
+        raise Interrupted(sentence, code) from stop
+    finally:
+        signal.signal(signal.SIGTERM, former)
+
+
+def _terminate(_signal: int, _frame: object) -> None:
+    raise _Terminated
 
 
 def code_of(error: HooklineError) -> int:
@@ -58,9 +76,11 @@ def report(error: BaseException, *, is_debugging: bool, about: str = "") -> int:
     if isinstance(error, click.ClickException):
         error.show()
         return error.exit_code
-    if isinstance(error, Interrupted | click.Abort | KeyboardInterrupt):
-        say(str(error) or "Interrupted.")
-        return INTERRUPTED
+    if isinstance(error, click.Abort | KeyboardInterrupt):
+        error = Interrupted("Interrupted.")
+    if isinstance(error, Interrupted):
+        say(error.sentence)
+        return error.code
     if isinstance(error, HooklineError):
         _explain(error, about)
         return code_of(error)

@@ -227,13 +227,14 @@ def deploy(
     """
     import msgspec  # noqa: PLC0415 - help needs none
 
-    from hookline.cli.waiting import wait_for_stream  # noqa: PLC0415 - help needs none
+    from hookline.cli.waiting import keeping, starting, wait_for_stream  # noqa: PLC0415 - as above
 
     wanted, force = scale(given), forced(given)
     with shell.client() as cloud:
-        deployed = cloud.deploy(model_id, **wanted, **force, **serving(given))
-        if not is_waiting:
+        with starting():
+            deployed = cloud.deploy(model_id, **wanted, **force, **serving(given))
+        with keeping(deployed):
+            if is_waiting:
+                stream = wait_for_stream(cloud, deployed, timeout_s)
+                deployed = msgspec.structs.replace(deployed, status=stream.status)
             shell.show(deployed, DEPLOYED)
-            return
-        stream = wait_for_stream(cloud, deployed, timeout_s)
-    shell.show(msgspec.structs.replace(deployed, status=stream.status), DEPLOYED)

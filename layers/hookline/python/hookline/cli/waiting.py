@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from hookline.cli import exits
@@ -13,8 +15,33 @@ if TYPE_CHECKING:
     from hookline.client.views import Deployed, Failure, Job, Stream
 
 
+@contextmanager
+def starting() -> Iterator[None]:
+    """Say how to have the token of a stream that may have begun when the block is stopped."""
+    with exits.on_interrupt(
+        "The stream may have begun: `hookline stream list` shows it, and "
+        "`hookline stream rotate ID` makes a token for it."
+    ):
+        yield
+
+
+@contextmanager
+def keeping(deployed: Deployed) -> Iterator[None]:
+    """Tell the token, which is shown once, when the block ends before it has printed it."""
+    word = (
+        f"The token of stream {deployed.id} is {deployed.presigned_token}. It is shown once; "
+        f"`hookline stream rotate {deployed.id}` makes another."
+    )
+    with exits.on_interrupt(word):
+        try:
+            yield
+        except Exception:
+            exits.say(word)
+            raise
+
+
 def wait_for_stream(cloud: Client, deployed: Deployed, timeout_s: float) -> Stream:
-    """The stream when it runs. Raise what made it fail; the token is told before it is lost."""
+    """The stream when it runs. Raise what made it fail."""
     told = ""
 
     def on_change(stream: Stream) -> None:
@@ -23,13 +50,7 @@ def wait_for_stream(cloud: Client, deployed: Deployed, timeout_s: float) -> Stre
             exits.say(f"Stream {stream.id}: {stream.status}")
             told = stream.status
 
-    word = f"Stream {deployed.id} goes on; its token is {deployed.presigned_token}."
-    with exits.on_interrupt(word):
-        try:
-            stream = cloud.wait_for_stream(deployed.id, timeout_s=timeout_s, on_change=on_change)
-        except HooklineError:
-            exits.say(word)
-            raise
+    stream = cloud.wait_for_stream(deployed.id, timeout_s=timeout_s, on_change=on_change)
     if stream.failure:
         raise failed(f"Stream {stream.id} failed.", stream.failure)
     if stream.status != "Running":
