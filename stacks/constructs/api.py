@@ -16,7 +16,14 @@ from aws_cdk.aws_apigatewayv2_authorizers import HttpLambdaAuthorizer, HttpLambd
 from aws_cdk.aws_apigatewayv2_integrations import HttpAlbIntegration, HttpLambdaIntegration
 from constructs import Construct
 
-from hookline.core.topology import FUNCTIONS, GATEWAY_ROUTES, PUBLIC_ROUTES, Route
+from hookline.core.topology import (
+    FALLBACK,
+    FALLBACK_FUNCTION,
+    FUNCTIONS,
+    GATEWAY_ROUTES,
+    PUBLIC_ROUTES,
+    Route,
+)
 from stacks.acknowledged import acknowledge
 
 TENANT_HEADER = "x-hookline-tenant"
@@ -108,6 +115,8 @@ class TenantApi(Construct):
             for route in function.routes:
                 is_public = route in PUBLIC_ROUTES
                 self._route(route, integration, None if is_public else authorizer)
+            if function.name == FALLBACK_FUNCTION:
+                self._route(FALLBACK, integration, authorizer)
 
     def _authorizer(self, functions: Mapping[str, lambda_.IFunction]) -> HttpLambdaAuthorizer:
         name = next(function.name for function in FUNCTIONS if function.is_authorizer)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import socket
 import struct
+import tomllib
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -50,6 +51,25 @@ def test_a_prediction_that_is_not_posted_names_the_method(cloud: Cloud, path: st
     response = httpx2.get(f"{cloud.endpoint}{path}")
     assert (response.status_code, response.headers["allow"]) == (405, "POST")
     assert response.json()["code"] == "method_not_allowed"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "allow"),
+    [
+        ("PATCH", "/v1/models/1", 405, "GET, DELETE"),
+        ("PUT", "/v1/streams", 405, "POST, GET"),
+        ("GET", "/v1/nothing", 404, None),
+    ],
+)
+def test_a_wrong_method_on_the_control_api_names_the_right_ones(
+    cloud: Cloud, method: str, path: str, status: int, allow: str | None
+) -> None:
+    profile = tomllib.loads((cloud.home / "profile.toml").read_text())["profiles"]["default"]
+    headers = {"Authorization": f"Bearer {profile['key']}"}
+    response = httpx2.request(method, f"{cloud.endpoint}{path}", headers=headers)
+    assert (response.status_code, response.headers.get("allow")) == (status, allow)
+    assert response.headers["content-type"] == "application/problem+json"
+    assert httpx2.request(method, f"{cloud.endpoint}{path}").status_code == 401
 
 
 def test_a_wrong_mime_type_names_the_right_ones(cloud: Cloud, token: str) -> None:

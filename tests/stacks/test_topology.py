@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from hookline.core.topology import (
+    FALLBACK,
+    FALLBACK_FUNCTION,
     FUNCTIONS,
     GATEWAY_ROUTES,
     PROCESSES,
@@ -31,7 +33,7 @@ def tenant(templates: Templates) -> Template:
 def test_the_api_has_the_routes_of_the_table_and_no_others(tenant: Template) -> None:
     found = [route["RouteKey"] for route in tenant.of_type("AWS::ApiGatewayV2::Route").values()]
     table = [route for function in FUNCTIONS for route in function.routes]
-    wanted = [f"{route.method} {route.path}" for route in [*table, *GATEWAY_ROUTES]]
+    wanted = [f"{route.method} {route.path}" for route in [*table, *GATEWAY_ROUTES, FALLBACK]]
     assert sorted(found) == sorted(wanted)
 
 
@@ -45,6 +47,7 @@ def test_each_route_leads_to_its_function(tenant: Template) -> None:
     for function in FUNCTIONS:
         for route in function.routes:
             assert found[f"{route.method} {route.path}"] == function.name
+    assert found[f"{FALLBACK.method} {FALLBACK.path}"] == FALLBACK_FUNCTION
     for route in GATEWAY_ROUTES:
         assert "platform" in found[f"{route.method} {route.path}"]
 

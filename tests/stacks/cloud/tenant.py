@@ -15,11 +15,11 @@ from botocore.awsrequest import AWSRequest
 from moto.events.models import EventPattern, EventPatternParser
 from moto.sqs.models import sqs_backends
 
+from hookline.core.routes import Routes
 from hookline.core.topology import FUNCTIONS, PUBLIC_ROUTES, Route
 from hookline.local.bridge import (
     Context,
     HttpRequest,
-    Routes,
     authorizer_event,
     failed_ids,
     http_event,

@@ -249,6 +249,17 @@ def test_a_path_that_is_no_route_names_itself(handle: Handler) -> None:
     assert "PATCH /echo" in answer.body["title"]
 
 
+@pytest.mark.parametrize("function", ["api", "models"])
+def test_a_method_that_a_path_does_not_take_is_405_with_those_it_takes(
+    plane: Plane, function: str
+) -> None:
+    answer = Answer.of(plane.handler(function)(event("PATCH", "/v1/models/7"), None))
+
+    assert (answer.status, answer.body["code"]) == (405, "method_not_allowed")
+    assert answer.headers["Allow"] == "GET, DELETE"
+    assert answer.body["title"] == "/v1/models/7 does not take PATCH."
+
+
 def test_a_request_that_no_authorizer_saw_is_refused(plane: Plane) -> None:
     assert plane("GET", "/v1/me", who={}).status == 401
 

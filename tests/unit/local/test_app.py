@@ -12,11 +12,12 @@ import pytest
 
 from hookline.adapters.embedded.blobs import FolderBlobs
 from hookline.core.ports import Ports
+from hookline.core.routes import Routes
 from hookline.gateway.proxy import Gateway
 from hookline.gateway.routing import RoutingTable
 from hookline.local.app import App
 from hookline.local.blob_routes import BlobRoutes
-from hookline.local.bridge import Routes, handlers
+from hookline.local.bridge import handlers
 from hookline.local.control_routes import ControlRoutes
 
 SECRET = b"s" * 32

@@ -5,12 +5,11 @@ import json
 
 import pytest
 
-from hookline.core.errors import NotFound
 from hookline.core.ports import Lease, Ports
+from hookline.core.routes import Routes
 from hookline.core.topology import FUNCTIONS
 from hookline.local.bridge import (
     HttpRequest,
-    Routes,
     authorizer_event,
     failed_ids,
     handlers,
@@ -27,24 +26,6 @@ REQUEST = HttpRequest(
     source_ip="127.0.0.1",
     request_id="r1",
 )
-
-
-def test_every_route_of_the_topology_leads_to_its_function() -> None:
-    routes = Routes()
-    for function in FUNCTIONS:
-        for route in function.routes:
-            path = route.path.replace("{", "").replace("}", "")
-            assert routes.match(route.method, path).function == function.name
-
-
-def test_path_parameters_are_decoded() -> None:
-    match = Routes().match("DELETE", "/v1/users/ad%20a")
-    assert match.parameters == {"name": "ad a"}
-
-
-def test_a_path_without_that_method_names_the_ones_it_has() -> None:
-    with pytest.raises(NotFound, match="answers GET, DELETE"):
-        Routes().match("PATCH", "/v1/models/7")
 
 
 def test_an_http_request_becomes_payload_format_2() -> None:

@@ -7,6 +7,7 @@ import json
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any, NoReturn
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
@@ -22,12 +23,13 @@ from hookline.core.errors import (
     BadRequest,
     HooklineError,
     InvalidInput,
-    NotFound,
+    MethodNotAllowed,
     Transient,
     UnsupportedMediaType,
     problem,
 )
 from hookline.core.ports import Ports
+from hookline.core.routes import Routes, no_operation
 from hookline.core.topology import Handler
 
 log = logging.getLogger(__name__)
@@ -132,17 +134,23 @@ class Api(APIGatewayHttpResolver):
 
     def _no_route(self, _error: Exception) -> Response[str]:
         http = self.current_event.request_context.http
-        return self._answer(
-            NotFound(
-                f"There is no operation {http.method} {http.path}.",
-                hint="GET /openapi.json lists every operation.",
-            )
+        allowed = _routes().methods(http.path)
+        if not allowed or http.method in allowed:
+            return self._answer(no_operation(http.method, http.path))
+        methods = ", ".join(allowed)
+        refused = MethodNotAllowed(
+            f"{http.path} does not take {http.method}.", hint=f"It takes {methods}."
         )
+        return self._answer(refused, {"Allow": methods})
 
-    def _answer(self, error: HooklineError) -> Response[str]:
+    def _answer(
+        self, error: HooklineError, headers: Mapping[str, str] | None = None
+    ) -> Response[str]:
         members = problem(error, request_id=self._request_id)
-        headers = {"Retry-After": RETRY_AFTER_S} if isinstance(error, Transient) else {}
-        return Response(error.status, PROBLEM_JSON, json.dumps(members), headers=headers)
+        more = {"Retry-After": RETRY_AFTER_S} if isinstance(error, Transient) else {}
+        return Response(
+            error.status, PROBLEM_JSON, json.dumps(members), headers={**(headers or {}), **more}
+        )
 
     @property
     def _request_id(self) -> str:
@@ -150,6 +158,11 @@ class Api(APIGatewayHttpResolver):
 
     def _log_failure(self, error: Exception) -> None:
         log.error("request_failed", exc_info=error, extra={"request_id": self._request_id})
+
+
+@cache
+def _routes() -> Routes:
+    return Routes()
 
 
 def _as_text(event: dict[str, Any]) -> dict[str, Any]:

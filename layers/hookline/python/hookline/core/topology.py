@@ -395,6 +395,9 @@ GATEWAY_ROUTES: tuple[Route, ...] = _routes(
     "POST /predictions/{token}/{proxy+}",
 )
 
+# Answers below /v1 what no route does: 405 with what the path takes, else 404. It takes a key.
+FALLBACK, FALLBACK_FUNCTION = Route("ANY", "/v1/{proxy+}"), "api"
+
 PUBLIC_ROUTES: frozenset[Route] = frozenset(_routes("GET /openapi.json"))
 
 

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import base64
 import importlib
-import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl
 
-from hookline.core.errors import NotFound
 from hookline.core.ports import Lease, Ports
-from hookline.core.topology import FUNCTIONS, Function, Route
+from hookline.core.routes import Match
+from hookline.core.topology import FUNCTIONS, Route
 
 Event = dict[str, Any]
 Handler = Callable[[Event, object], dict[str, Any]]
-
-_PARAMETER = re.compile(r"\\{(\w+)\\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +41,6 @@ class HttpRequest:
     request_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
-    """The route a request takes, and the parameters in its path."""
-
-    function: str
-    route: Route
-    parameters: dict[str, str]
-
-
 def handlers(ports: Ports, options: Mapping[str, Mapping[str, Any]]) -> dict[str, Handler]:
     """Every function of the topology, built on `ports`; `options` are extra arguments by name."""
     return {
@@ -65,37 +53,6 @@ def _entry(entry: str) -> Callable[..., Handler]:
     module, _, name = entry.partition(":")
     build: Callable[..., Handler] = getattr(importlib.import_module(module), name)
     return build
-
-
-class Routes:
-    """Finds the function of a request, as API Gateway does: by method and path template."""
-
-    def __init__(self, functions: Sequence[Function] = FUNCTIONS) -> None:
-        self._patterns = [
-            (_pattern(route.path), route, function.name)
-            for function in functions
-            for route in function.routes
-        ]
-
-    def match(self, method: str, raw_path: str) -> Match:
-        """Raise NotFound, naming the methods that the path does have."""
-        others = []
-        for pattern, route, function in self._patterns:
-            found = pattern.fullmatch(raw_path)
-            if found and route.method == method:
-                parameters = {name: unquote(value) for name, value in found.groupdict().items()}
-                return Match(function, route, parameters)
-            if found:
-                others.append(route.method)
-        raise NotFound(
-            f"There is no operation {method} {raw_path}.",
-            why=f"This path answers {', '.join(others)}." if others else "",
-            hint="GET /openapi.json lists every operation.",
-        )
-
-
-def _pattern(path: str) -> re.Pattern[str]:
-    return re.compile(_PARAMETER.sub(r"(?P<\1>[^/]+)", re.escape(path)))
 
 
 def http_event(request: HttpRequest, match: Match, authorizer: Mapping[str, Any]) -> Event:

@@ -9,13 +9,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from hookline.core.errors import Unauthenticated
+from hookline.core.routes import Match, Routes
 from hookline.core.topology import FUNCTIONS, PUBLIC_ROUTES
 from hookline.local.bridge import (
     Context,
     Handler,
     HttpRequest,
-    Match,
-    Routes,
     authorizer_event,
     http_event,
 )

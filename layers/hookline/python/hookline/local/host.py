@@ -21,6 +21,7 @@ from hookline.core import profiles
 from hookline.core.config import Config
 from hookline.core.ports import Ports
 from hookline.core.records import PLATFORM, Credential
+from hookline.core.routes import Routes
 from hookline.core.secrets import digest
 from hookline.core.targets import Targets
 from hookline.core.topology import RECONCILE
@@ -31,7 +32,7 @@ from hookline.gateway.routing import RoutingTable
 from hookline.gateway.teller import Teller
 from hookline.local.app import App
 from hookline.local.blob_routes import BlobRoutes
-from hookline.local.bridge import Routes, handlers
+from hookline.local.bridge import handlers
 from hookline.local.control_routes import ControlRoutes
 from hookline.local.orders import Command
 from hookline.local.pollers import Poller, pollers
