@@ -104,6 +104,13 @@ def test_what_cannot_be_a_mime_type_is_refused_without_asking(
     assert not api.requests
 
 
+def test_a_number_that_json_lacks_is_refused_without_asking(api: FakeApi, cloud: Client) -> None:
+    with pytest.raises(InvalidInput, match=r"formatter_args\.num_preds is not a finite number"):
+        cloud.deploy(2, formatter_args={"num_preds": float("inf")})
+
+    assert not api.requests
+
+
 def test_patience_ends(api: FakeApi, cloud: Client, clock: Clock) -> None:
     api.script = [busy() for _ in range(ATTEMPTS)]
 

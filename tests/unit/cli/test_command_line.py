@@ -112,6 +112,28 @@ def test_a_malformed_line_is_a_usage_error_and_sends_nothing(
 
 
 @pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["model", "deploy", "2", "-a", '{"num_preds": 1e999}'], "1e999 is beyond every number"),
+        (["model", "deploy", "2", "-a", '{"num_preds": NaN}'], "JSON has no NaN"),
+        (["model", "deploy", "2", "--wait", "--timeout", "nan"], "'--timeout': Give a finite"),
+        (["model", "deploy", "2", "--buckets", "8", "--pad", "x=inf"], "'--pad': Give a finite"),
+        (["model", "import", "m", "--name", "m", "--mean", "0,inf,0"], "'--mean': Give a finite"),
+        (["model", "import", "m", "--name", "m", "--scale", "nan"], "'--scale': Give a finite"),
+        (["stream", "show", "2", "--watch", "--every", "nan"], "'--every': Give a finite"),
+    ],
+)
+def test_a_number_without_an_end_is_a_usage_error_and_sends_nothing(
+    words: list[str], why: str, api: FakeApi, hookline: Call
+) -> None:
+    result = hookline(*words)
+
+    assert result.exit_code == 2
+    assert why in result.stderr
+    assert not api.requests
+
+
+@pytest.mark.parametrize(
     ("words", "listing"),
     [
         (["model", "deploy", "digits"], "hookline model list"),

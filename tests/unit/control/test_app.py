@@ -170,6 +170,7 @@ def test_the_next_request_is_served_after_any_failure(handle: Handler) -> None:
         ("[", "Expecting value"),
         ('{"name": NaN}', "JSON has no NaN"),
         ('{"name": Infinity}', "JSON has no Infinity"),
+        ('{"name": 1e999}', "1e999 is beyond every number"),
         ("[" * 100_000, "nested too deep"),
         ('{"a": ' + "1" * 5000 + "}", "digits"),
         ('{"name": "\\ud800"}', "surrogates not allowed"),
@@ -177,7 +178,7 @@ def test_the_next_request_is_served_after_any_failure(handle: Handler) -> None:
         ('"text"', None),
         ("null", None),
     ],
-    ids=["cut", "nan", "infinity", "deep", "digits", "surrogate", "list", "text", "null"],
+    ids=["cut", "nan", "infinity", "huge", "deep", "digits", "surrogate", "list", "text", "null"],
 )
 def test_a_body_that_is_no_json_object_is_a_bad_request(
     handle: Handler, body: str, why: str | None

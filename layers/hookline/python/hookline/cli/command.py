@@ -24,10 +24,17 @@ class Command(click.Command):
         self.params += cloud_options()
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Raise UsageError for an empty word: as a path it would be the folder one is in."""
+        """Raise UsageError for an empty word: as a path it would be the folder one is in.
+
+        And for a number that is none or has no end: it is in every range, and is no JSON.
+        """
+        from hookline.core.finite import not_finite  # noqa: PLC0415 - help needs none
+
         left = super().parse_args(ctx, args)
         for param in self.params:
             given = ctx.params.get(param.name or "")
+            if not_finite({"given": given}):
+                raise click.BadParameter("Give a finite number.", ctx, param)
             if _is_place(param) and "" in (given if isinstance(given, tuple) else (given,)):
                 raise click.BadParameter(
                     "It is empty; a variable of the shell may not be set.", ctx, param

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import click
 
 from hookline.cli import padding
 from hookline.cli.shell import output_option
+from hookline.core import finite
 from hookline.core.formatting import ARGUMENTS
 
 if TYPE_CHECKING:
@@ -192,7 +192,7 @@ def json_object(
     if text is None:
         return None
     try:
-        value = json.loads(text)
+        value = finite.loads(text)
     except ValueError as error:
         raise click.BadParameter(f"{text!r} is not JSON: {error}.", param=param) from error
     if not isinstance(value, dict):

@@ -22,9 +22,11 @@ from hookline.core.errors import (
     BadRequest,
     DeadlineExceeded,
     InputChanged,
+    InvalidInput,
     Unauthenticated,
     Unavailable,
 )
+from hookline.core.finite import not_finite
 
 ATTEMPTS = 5
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 4.0
@@ -144,7 +146,7 @@ class Wire:
             headers["Idempotency-Key"] = uuid.uuid4().hex
         if body is not None:
             headers["Content-Type"] = "application/json"
-        encoded = b"" if body is None else msgspec.json.encode(body)
+        encoded = b"" if body is None else _encoded(body)
         content = (lambda: encoded) if encoded else None
         build = self._builder(method, path, headers, params=params, content=content)
         return self._send(build, is_repeatable=True)
@@ -225,6 +227,13 @@ class Page(View, frozen=True, kw_only=True):
 
     items: tuple[Any, ...] = ()
     next_page_token: str = ""
+
+
+def _encoded(body: dict[str, Any]) -> bytes:
+    """The body as JSON. Raise for a number that JSON lacks: it would arrive as null."""
+    if place := not_finite(body):
+        raise InvalidInput(f"{place} is not a finite number.", hint="Give another.")
+    return msgspec.json.encode(body)
 
 
 def _check(headers: dict[str, str]) -> None:

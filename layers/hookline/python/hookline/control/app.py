@@ -8,7 +8,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import Any, NoReturn
+from typing import Any
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
@@ -19,6 +19,7 @@ from aws_lambda_powertools.event_handler.openapi.exceptions import (
 from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 
+from hookline.core import finite
 from hookline.core.errors import (
     BadRequest,
     HooklineError,
@@ -192,7 +193,7 @@ def parsed(body: str) -> dict[str, Any]:
     """The JSON object in a request's body. Raise BadRequest for anything else."""
     try:
         body.encode()
-        value = json.loads(body, parse_constant=_refuse_constant)
+        value = finite.loads(body)
         if "\\ud" in body.lower():
             json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair is no text
     except (ValueError, RecursionError) as error:
@@ -201,7 +202,3 @@ def parsed(body: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise BadRequest("The body is not a JSON object.", hint='Send an object: {"name": …}.')
     return value
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"JSON has no {name}")
