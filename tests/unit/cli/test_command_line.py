@@ -133,6 +133,47 @@ def test_a_number_without_an_end_is_a_usage_error_and_sends_nothing(
     assert not api.requests
 
 
+WATCH = ["volume", "watch", "56", "--model", "2"]
+DEPLOY = ["model", "deploy", "2"]
+PREDICT = ["batch", "predict", "2", "56"]
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["user", "create", "a b"], "'NAME': 'a b' is not 1 to 64 letters, digits"),
+        (["key", "create", "--user", "-"], "'--user': '-' is not 1 to 64 letters"),
+        (["volume", "link", ".", "--name", "a\tb"], "'--name': 'a\\tb' is not a text without"),
+        (["volume", "link", ".", "--name", "a" * 201], "It has 201 characters; 200 at most."),
+        (["volume", "link", ".", "--name", ""], "'--name': It is empty."),
+        ([*WATCH, "--settle", "99999"], "'--settle': 99999 is not in the range 0<=x<=3600"),
+        ([*WATCH, "--max-wait", "0"], "'--max-wait': 0 is not in the range 1<=x<=86400"),
+        ([*WATCH, "--settle", "9", "--max-wait", "8"], "--max-wait is at least --settle."),
+        ([*WATCH, "--marker", "a", "--settle", "9"], "jobs that no --marker or --manifest begins"),
+        ([*WATCH, "--max-files", "10001"], "'--max-files': 10001 is not in the range 1<=x<=10000"),
+        ([*WATCH, "--marker", "a/b"], "'--marker': 'a/b' is not the name of a file, without /"),
+        ([*WATCH, "--suffix", ".a,b/"], "'--suffix': 'b/' is not the end of a file's name"),
+        ([*WATCH, "--suffix", ",".join(f".{n}" for n in range(33))], "There are 33; 32 at most."),
+        ([*DEPLOY, "--replicas", "33"], "'--replicas': 33 is not in the range 1<=x<=32"),
+        ([*DEPLOY, "--min", "3", "--max", "2"], "--min is at most --max."),
+        ([*DEPLOY, "--min", "33"], "'--min': 33 is not in the range 0<=x<=32"),
+        ([*DEPLOY, "-g", "65"], "65 is not in the range 0<=x<=64"),
+        ([*DEPLOY, "--target-in-flight", "513"], "513 is not in the range 1<=x<=512"),
+        ([*DEPLOY, "--buckets", "8,1000001"], "There are 32 at most, of 1,000,000 at most."),
+        ([*PREDICT, "--include", "colour"], "'colour' is not a column. Give error or timing"),
+        ([*PREDICT, "--header"], "--header and --join-input are for --split lines."),
+    ],
+)
+def test_what_the_cloud_would_refuse_is_told_in_the_commands_words(
+    words: list[str], why: str, api: FakeApi, hookline: Call
+) -> None:
+    result = hookline(*words)
+
+    assert result.exit_code == 2
+    assert why in result.stderr
+    assert not api.requests
+
+
 @pytest.mark.parametrize(
     ("words", "listing"),
     [

@@ -641,14 +641,14 @@ def test_a_check_tells_every_problem_of_every_page(api: FakeApi, hookline: Call)
 
 
 def test_users_and_keys_come_and_go(api: FakeApi, hookline: Call) -> None:
-    assert hookline("user", "create", "ada lovelace", "--role", "admin").exit_code == 0
-    created = hookline("key", "create", "--user", "ada lovelace", "-o", "json")
+    assert hookline("user", "create", "ada.lovelace", "--role", "admin").exit_code == 0
+    created = hookline("key", "create", "--user", "ada.lovelace", "-o", "json")
     assert json.loads(created.stdout)["key"] == KEY
     assert KEY not in hookline("key", "list", "-o", "json").stdout
-    assert hookline("user", "list", "-o", "id").stdout == "ada lovelace\n"
+    assert hookline("user", "list", "-o", "id").stdout == "ada.lovelace\n"
     assert hookline("key", "delete", "0a1b2c3d4e5f6071").exit_code == 0
     assert hookline("key", "delete", "0a1b2c3d4e5f6071").exit_code == 3
-    assert hookline("user", "delete", "ada lovelace").exit_code == 0
+    assert hookline("user", "delete", "ada.lovelace").exit_code == 0
     assert (api.users, api.keys) == ({}, {})
 
 

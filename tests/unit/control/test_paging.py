@@ -80,4 +80,4 @@ def test_a_limit_out_of_range_is_refused(plane: Plane, limit: str) -> None:
     answer = plane("GET", f"/v1/volumes?limit={limit}")
 
     assert answer.status == 422
-    assert "query.limit" in answer.body["detail"]
+    assert "the parameter limit" in answer.body["detail"]

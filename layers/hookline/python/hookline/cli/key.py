@@ -8,6 +8,7 @@ from hookline.cli import exits
 from hookline.cli.command import Group
 from hookline.cli.options import with_output
 from hookline.cli.shell import Shell, pass_shell
+from hookline.cli.wording import USER_NAME
 
 
 @click.group("key", cls=Group)
@@ -18,13 +19,13 @@ def key_command() -> None:
 @key_command.command(
     "create", examples=("hookline key create", "hookline key create --user ada -o json")
 )
-@click.option("--user", default="", metavar="NAME", help="Whose key it is; yours unless given.")
+@click.option("--user", type=USER_NAME, metavar="NAME", help="Whose key it is; yours unless given.")
 @with_output
 @pass_shell
-def create_key(shell: Shell, /, user: str) -> None:
+def create_key(shell: Shell, /, user: str | None) -> None:
     """Make a key and print it: it is shown once."""
     with shell.client() as cloud:
-        shell.show(cloud.create_key(user), ("id", "key", "user"))
+        shell.show(cloud.create_key(user or ""), ("id", "key", "user"))
 
 
 @key_command.command("webhook", examples=("hookline key webhook", "hookline key webhook -o json"))

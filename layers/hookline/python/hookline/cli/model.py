@@ -27,6 +27,7 @@ from hookline.cli.preparing import preparation, with_model_options
 from hookline.cli.progress import progress
 from hookline.cli.shell import Shell, pass_shell
 from hookline.cli.variants import PRECISIONS, compile_, evaluate, optimize
+from hookline.cli.wording import NAME
 
 if TYPE_CHECKING:
     from hookline import Client
@@ -57,7 +58,7 @@ model_command.add_command(compile_)
     ),
 )
 @click.argument("file_or_dir")
-@click.option("--name", required=True, help="What to call it.")
+@click.option("--name", type=NAME, required=True, help="What to call it.")
 @with_model_options
 @click.option(
     "--sample",

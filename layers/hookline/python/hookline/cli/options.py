@@ -11,11 +11,11 @@ import click
 
 from hookline.cli import padding
 from hookline.cli.shell import output_option
-from hookline.core import finite
+from hookline.core import finite, limits
 from hookline.core.formatting import ARGUMENTS
 
 if TYPE_CHECKING:
-    from hookline.client.deployment import Force, Gathering, Scale, Serving, Shape
+    from hookline.client.deployment import Force, Scale, Serving, Shape
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -138,6 +138,8 @@ def scale(values: dict[str, Any]) -> Scale:
     given = {name: value for name, value in found.items() if value is not None}
     if "replicas" in given and given.keys() & {"min_replicas", "max_replicas"}:
         raise click.UsageError("Give either --replicas, or --min and --max.")
+    if given.get("min_replicas", 0) > given.get("max_replicas", limits.MAX_REPLICAS):
+        raise click.UsageError("--min is at most --max.")
     return given  # type: ignore[return-value]  # the options are named after its fields
 
 
@@ -145,24 +147,19 @@ def shape(values: dict[str, Any]) -> Shape:
     """Take what --split and its like say out of `values`, without what was not given."""
     given = {name: values.pop(name) for name in _SHAPE_NAMES}
     if given["include"]:
-        given["include"] = [name.strip() for name in given["include"].split(",")]
+        given["include"] = _columns(given["include"])
+    if given["split"] != "lines" and (given["has_header"] or given["joins_input"]):
+        raise click.UsageError("--header and --join-input are for --split lines.")
     return {name: value for name, value in given.items() if value}  # type: ignore[return-value]  # the options are named after its fields
 
 
-def with_gathering(function: F) -> F:
-    """Add the options that say when files become a job; `gathering` reads them."""
-    return added(_GATHERING, function)
-
-
-def gathering(values: dict[str, Any]) -> Gathering:
-    """Take what those options say out of `values`, without what was not given."""
-    given = {name: values.pop(name) for name in _GATHERING_NAMES}
-    if given["suffixes"]:
-        suffixes = [one.strip() for text in given["suffixes"] for one in text.split(",")]
-        given["suffixes"] = [suffix for suffix in suffixes if suffix]
-    if given["marker"] and given["manifest"]:
-        raise click.UsageError("Give either --marker or --manifest.")
-    return {name: value for name, value in given.items() if value}  # type: ignore[return-value]  # the options are named after its fields
+def _columns(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in _COLUMNS:
+            message = f"{name!r} is not a column. Give {' or '.join(_COLUMNS)}, or both."
+            raise click.BadParameter(message, param_hint="--include")
+    return names
 
 
 def with_formatter(function: F) -> F:
@@ -233,29 +230,33 @@ _CALIBRATION = (
 SCALE_NAMES = ("replicas", "min_replicas", "max_replicas", "target_in_flight")
 _SCALE = (
     click.option(
-        "--replicas", type=click.IntRange(min=1), metavar="N", help="Processes that answer, always."
+        "--replicas",
+        type=click.IntRange(1, limits.MAX_REPLICAS),
+        metavar="N",
+        help="Processes that answer, always.",
     ),
     click.option(
         "--min",
         "min_replicas",
-        type=click.IntRange(min=0),
+        type=click.IntRange(0, limits.MAX_REPLICAS),
         metavar="N",
         help="The fewest of them; with 0 they all end after 5 minutes without a request.",
     ),
     click.option(
         "--max",
         "max_replicas",
-        type=click.IntRange(min=1),
+        type=click.IntRange(1, limits.MAX_REPLICAS),
         metavar="N",
         help="The most of them; between both, as many as the load takes.",
     ),
     click.option(
         "--target-in-flight",
-        type=click.IntRange(min=1),
+        type=click.IntRange(1, limits.MAX_IN_FLIGHT),
         metavar="N",
         help="Requests that each is to have in flight; 8 unless given.",
     ),
 )
+_COLUMNS = ("error", "timing")
 _SHAPE_NAMES = ("split", "has_header", "output_format", "include", "joins_input")
 _SHAPE = (
     click.option(
@@ -274,48 +275,6 @@ _SHAPE = (
     click.option("--include", metavar="error,timing", help="Columns for every row."),
     click.option(
         "--join-input", "joins_input", is_flag=True, help="Also a column with the record itself."
-    ),
-)
-_GATHERING_NAMES = ("settle_s", "max_wait_s", "max_files", "suffixes", "marker", "manifest")
-_GATHERING = (
-    click.option(
-        "--settle",
-        "settle_s",
-        type=click.IntRange(min=0),
-        metavar="SECONDS",
-        help="A job begins once no file came for so long; 0, at once, unless given.",
-    ),
-    click.option(
-        "--max-wait",
-        "max_wait_s",
-        type=click.IntRange(min=1),
-        metavar="SECONDS",
-        help="And at the latest so long after its first file; ten times --settle unless given.",
-    ),
-    click.option(
-        "--max-files",
-        type=click.IntRange(min=1),
-        metavar="N",
-        help="Files of one job at most; 1000 unless given.",
-    ),
-    click.option(
-        "--suffix",
-        "suffixes",
-        multiple=True,
-        metavar=".jpg,.png",
-        help="Only files whose names end so, in upper or lower case.",
-    ),
-    click.option(
-        "--marker",
-        metavar="NAME",
-        help="A job begins when a file of that name lands, as _SUCCESS: with the files beside and "
-        "below it.",
-    ),
-    click.option(
-        "--manifest",
-        metavar="NAME",
-        help="A job begins when a file of that name lands: with the files whose names are its "
-        "lines.",
     ),
 )
 _FORMATTER = (
@@ -358,7 +317,7 @@ _SERVING = (
         "--gpus",
         "--cores",
         "gpus",
-        type=click.IntRange(min=0),
+        type=click.IntRange(0, limits.MAX_CORES),
         metavar="N",
         help="GPUs for each replica; on inf1 and inf2 its NeuronCores, 0 for all of its machine.",
     ),

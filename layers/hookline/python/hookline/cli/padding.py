@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from hookline.core import limits
+
 NAMES = ("buckets", "pad_axis", "pad")
 
 
@@ -30,6 +32,10 @@ def _sizes(ctx: click.Context, param: click.Parameter, text: str | None) -> list
     sizes = [int(part) if part.strip().isdecimal() else 0 for part in text.split(",")]
     if sizes != sorted(set(sizes)) or not sizes[0]:
         raise click.BadParameter(f"{text!r} are not ascending sizes, as 16,32,64 are.", ctx, param)
+    if len(sizes) > limits.MAX_BUCKETS or sizes[-1] > limits.MAX_BUCKET:
+        raise click.BadParameter(
+            f"There are {limits.MAX_BUCKETS} at most, of {limits.MAX_BUCKET:,} at most.", ctx, param
+        )
     return sizes
 
 

@@ -8,6 +8,7 @@ from hookline.cli import exits
 from hookline.cli.command import Group
 from hookline.cli.options import with_output
 from hookline.cli.shell import Shell, pass_shell
+from hookline.cli.wording import USER_NAME
 
 
 @click.group("user", cls=Group)
@@ -18,7 +19,7 @@ def user_command() -> None:
 @user_command.command(
     "create", examples=("hookline user create ada", "hookline user create grace --role admin")
 )
-@click.argument("name")
+@click.argument("name", type=USER_NAME)
 @click.option(
     "--role", type=click.Choice(("user", "admin")), default="user", help="Admins manage users."
 )

@@ -11,6 +11,8 @@ from hookline.cli.command import Command
 from hookline.cli.options import ID, calibration, with_calibration, with_output
 from hookline.cli.preparing import shapes, whole_numbers
 from hookline.cli.shell import Shell, pass_shell
+from hookline.cli.wording import NAME
+from hookline.core import limits
 
 if TYPE_CHECKING:
     from hookline.core.models import Precision
@@ -54,7 +56,9 @@ SUMMARY = (
     help="A CSV of the files' names and classes: accuracies are compared as well.",
 )
 @click.option(
-    "--name", help="What to call it; the model's own name and the precision unless given."
+    "--name",
+    type=NAME,
+    help="What to call it; the model's own name and the precision unless given.",
 )
 @with_output
 @pass_shell
@@ -171,7 +175,7 @@ def evaluate(
 )
 @click.option(
     "--cores",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, limits.MAX_CORES),
     default=1,
     show_default=True,
     metavar="N",
@@ -207,7 +211,9 @@ def evaluate(
     metavar="N,N,...",
     help="Of one example, where the model leaves it open; once for each size that is sent.",
 )
-@click.option("--name", help="What to call it; the model's own name and the target unless given.")
+@click.option(
+    "--name", type=NAME, help="What to call it; the model's own name and the target unless given."
+)
 @click.option(
     "--compiler",
     "sdk",

@@ -10,16 +10,16 @@ import click
 
 from hookline.cli import exits
 from hookline.cli.command import Group
+from hookline.cli.gathering import gathering, with_gathering
 from hookline.cli.options import (
     ID,
-    gathering,
     serving,
-    with_gathering,
     with_notify,
     with_output,
     with_serving,
 )
 from hookline.cli.shell import Shell, pass_shell
+from hookline.cli.wording import NAME
 
 WATCHED = ("id", "volume_id", "model_id", "is_on")
 DROPPED = ("trigger_id", "name", "outcome", "job_id", "reason", "seen_at")
@@ -38,7 +38,7 @@ def volume_command() -> None:
     ),
 )
 @click.argument("path")
-@click.option("--name", help="What to call it; the name of PATH unless given.")
+@click.option("--name", type=NAME, help="What to call it; the name of PATH unless given.")
 @click.option("-i", "--id", "volume_id", type=ID, help="Add to this volume instead of a new one.")
 @click.option("--follow-symlinks", is_flag=True, help="Upload what links point to.")
 @with_output
@@ -72,7 +72,7 @@ def upload(
     ),
 )
 @click.argument("place", metavar="URI|DIR")
-@click.option("--name", help="What to call it; the end of URI or DIR unless given.")
+@click.option("--name", type=NAME, help="What to call it; the end of URI or DIR unless given.")
 @with_output
 @pass_shell
 def link(shell: Shell, /, place: str, name: str | None) -> None:

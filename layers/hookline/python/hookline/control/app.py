@@ -19,6 +19,7 @@ from aws_lambda_powertools.event_handler.openapi.exceptions import (
 from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 
+from hookline.control.faults import sentence
 from hookline.core import finite
 from hookline.core.errors import (
     BadRequest,
@@ -40,7 +41,6 @@ FORM = "application/x-www-form-urlencoded"
 SERVER_FAULT = 500
 RETRY_AFTER_S = "1"
 MAX_LISTED_ERRORS = 20
-PYDANTIC = "Value error, "  # what it puts before our own sentences
 
 
 class Router(APIGatewayHttpRouter):
@@ -119,11 +119,11 @@ class Api(APIGatewayHttpResolver):
         )
 
     def _invalid(self, error: RequestValidationError) -> Response[str]:
-        shown = [_described(fault) for fault in error.errors()[:MAX_LISTED_ERRORS]]
+        shown = [sentence(fault) for fault in error.errors()[:MAX_LISTED_ERRORS]]
         return self._answer(
             InvalidInput(
                 "The request does not fit.",
-                why="; ".join(shown),
+                why=" ".join(shown),
                 hint="GET /openapi.json describes every request.",
             )
         )
@@ -181,12 +181,6 @@ def _without_form(headers: Mapping[str, str]) -> dict[str, str]:
         for name, value in headers.items()
         if not (name.lower() == "content-type" and value.startswith(FORM))
     }
-
-
-def _described(fault: dict[str, Any]) -> str:
-    """`body.replicas: Input should be greater than or equal to 1`."""
-    where = ".".join(str(part) for part in fault["loc"])
-    return f"{where}: {fault['msg'].removeprefix(PYDANTIC)}"
 
 
 def parsed(body: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from hookline.control.volume_files import source
 from hookline.core.archives import HOOK_FILE, members
 from hookline.core.errors import InvalidBundle, InvalidInput, NotFound
 from hookline.core.formatting import check_args
+from hookline.core.limits import MAX_GPUS
 from hookline.core.models import Compilation, Model, TensorSpec
 from hookline.core.neuroncores import CORES_PER_CHIP
 from hookline.core.records import (
@@ -22,7 +23,6 @@ from hookline.core.records import (
 )
 from hookline.core.repositories import check_custom_code
 from hookline.core.requests import (
-    MAX_GPUS,
     BundleFields,
     CustomCodeFields,
     PaddingFields,

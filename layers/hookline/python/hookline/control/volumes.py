@@ -14,10 +14,11 @@ from hookline.control.uses import refuse_if_used
 from hookline.control.volume_files import source
 from hookline.core.checks import check_blob_key
 from hookline.core.errors import HooklineError, InvalidInput, NotFound, problem
+from hookline.core.limits import MAX_UPLOAD_BYTES
 from hookline.core.links import canonical
 from hookline.core.ports import Delete, Ports
 from hookline.core.records import Volume
-from hookline.core.requests import MAX_UPLOAD_BYTES, NewFile, NewFiles, NewVolume, WantedFiles
+from hookline.core.requests import NewFile, NewFiles, NewVolume, WantedFiles
 from hookline.core.targets import OPEN_INTERNET, Targets
 from hookline.core.topology import Handler
 from hookline.core.views.view import PageView, RequestView

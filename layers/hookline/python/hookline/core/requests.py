@@ -6,6 +6,28 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from hookline.core.limits import (
+    FILE_NAME,
+    MAX_BUCKET,
+    MAX_BUCKETS,
+    MAX_BURST_FILES,
+    MAX_CORES,
+    MAX_FILE_NAME_CHARS,
+    MAX_IN_FLIGHT,
+    MAX_NAME_CHARS,
+    MAX_REPLICAS,
+    MAX_SETTLE_S,
+    MAX_SUFFIX_CHARS,
+    MAX_SUFFIXES,
+    MAX_TARGET_CHARS,
+    MAX_UPLOAD_BYTES,
+    MAX_UPLOADS,
+    MAX_WAIT_S,
+    NAME,
+    SHA256,
+    SUFFIX,
+    USER_NAME,
+)
 from hookline.core.models import ModelFormat, NeuronDevice, Precision
 from hookline.core.records import (
     DecoderName,
@@ -18,23 +40,8 @@ from hookline.core.records import (
 )
 from hookline.core.triggers import Gathering
 
-MAX_UPLOAD_BYTES = 5 * 1024**3  # S3's single PUT
-MAX_UPLOADS = 1000
-MAX_GPUS = 8
-MAX_CORES = 64  # of inf1.24xlarge
-MAX_REPLICAS = 32
-MAX_BUCKETS = 32  # each is run once before a replica is ready
-MAX_BUCKET = 1_000_000
-MAX_SETTLE_S = 3600
-MAX_WAIT_S = 24 * 3600
-MAX_BURST_FILES = 10_000  # they are listed in memory
-MAX_IN_FLIGHT = 512  # what a gateway gives a replica at once
-
-Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-# No control characters: names are printed on terminals and in logs.
-Name = Annotated[
-    str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")
-]
+Sha256 = Annotated[str, StringConstraints(pattern=SHA256)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME_CHARS, pattern=NAME)]
 DType = Literal[
     "bool",
     "float16",
@@ -50,13 +57,13 @@ DType = Literal[
     "uint32",
     "uint64",
 ]
-UserName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._@+-]{0,63}$")]
+UserName = Annotated[str, StringConstraints(pattern=USER_NAME)]
 BucketSize = Annotated[int, Field(ge=1, le=MAX_BUCKET)]
 Suffix = Annotated[
-    str, StringConstraints(min_length=1, max_length=32, pattern=r"^[^\x00-\x1f\x7f/]+$")
+    str, StringConstraints(min_length=1, max_length=MAX_SUFFIX_CHARS, pattern=SUFFIX)
 ]
-FileName = Annotated[str, StringConstraints(max_length=255, pattern=r"^[^\x00-\x1f\x7f/]*$")]
-Target = Annotated[str, StringConstraints(max_length=2000)]
+FileName = Annotated[str, StringConstraints(max_length=MAX_FILE_NAME_CHARS, pattern=FILE_NAME)]
+Target = Annotated[str, StringConstraints(max_length=MAX_TARGET_CHARS)]
 FileSize = Annotated[int, Field(ge=0, le=MAX_UPLOAD_BYTES)]
 
 
@@ -303,7 +310,7 @@ class GatheringFields(Body):
     settle_s: Annotated[int, Field(ge=0, le=MAX_SETTLE_S)] = 0
     max_wait_s: Annotated[int, Field(ge=1, le=MAX_WAIT_S)] | None = None
     max_files: Annotated[int, Field(ge=1, le=MAX_BURST_FILES)] = 1000
-    suffixes: Annotated[tuple[Suffix, ...], Field(max_length=32)] = ()
+    suffixes: Annotated[tuple[Suffix, ...], Field(max_length=MAX_SUFFIXES)] = ()
     marker: FileName = ""
     manifest: FileName = ""
 
