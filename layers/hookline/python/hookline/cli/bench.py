@@ -276,7 +276,9 @@ def _show(shell: Shell, levels: Sequence[Level]) -> None:
     from hookline.bench import report  # noqa: PLC0415 - help needs none
     from hookline.cli import output  # noqa: PLC0415 - as above
 
-    if shell.output == "csv":
+    if shell.query:
+        shell.show_all([level.as_json() for level in levels], ())
+    elif shell.output == "csv":
         click.echo(report.perf_analyzer_csv(levels), nl=False)
     elif shell.output == "table":
         rows = report.rows(levels)

@@ -9,7 +9,7 @@ import click
 
 from hookline.cli import start
 from hookline.cli.command import LazyGroup
-from hookline.cli.shell import Shell, cloud_options, output_option
+from hookline.cli.shell import Shell, cloud_options, output_options
 
 PLACES = {
     "up": ("up", "Start the whole cloud on this machine."),
@@ -50,7 +50,7 @@ class Root(LazyGroup):
     def __init__(self, *args: Any, is_seed: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.is_seed = is_seed
-        self.params += [*cloud_options(), output_option()]
+        self.params += [*cloud_options(), *output_options()]
 
     def make_context(
         self,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from hookline.cli import padding
-from hookline.cli.shell import output_option
+from hookline.cli.shell import output_options
 from hookline.core import finite, limits
 from hookline.core.formatting import ARGUMENTS
 
@@ -53,9 +53,9 @@ def added(options: Sequence[Callable[[F], F]], function: F) -> F:
 
 
 def with_output(function: F) -> F:
-    """Add -o to a command that prints data."""
+    """Add -o, -q and --query to a command that prints data."""
     parameters = function.__dict__.setdefault("__click_params__", [])
-    parameters.append(output_option())
+    parameters.extend(reversed(output_options()))
     return function
 
 

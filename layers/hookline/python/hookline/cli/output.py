@@ -16,6 +16,11 @@ MIN_WIDTH = 10  # the seed's tables never have narrower columns
 Row = dict[str, Any]
 
 
+def plain(view: object) -> Any:
+    """Dicts, lists and values, as JSON has them."""
+    return msgspec.to_builtins(view)
+
+
 def one(view: object, form: str, columns: Sequence[str]) -> Iterator[str]:
     """One answer. As a table: a row of `columns`, or a field a line when there are none."""
     row: Row = msgspec.to_builtins(view)

@@ -15,13 +15,22 @@ from hookline.cli.exits import __doc__ as EXIT_CODES  # noqa: N812 - a text, not
 from hookline.cli.main import HOOKLINE, SEED_ALIASES
 from hookline.cli.shell import Shell
 
-COMMON = frozenset({"endpoint", "profile", "home"})
+COMMON = frozenset({"endpoint", "profile", "home", "quiet", "query"})
 INTRODUCTION = """\
 # Command line
 
 Data goes to stdout, everything else to stderr. `-o table|json|jsonl|csv|id` says how a list or a
-new thing is printed. `--endpoint`, `--profile` and `--home` choose the cloud; they and `-o` stand
-before or after the verb.
+new thing is printed. `-q` prints ids alone. `--query` prints a part of the answer, named in
+[JMESPath](https://jmespath.org): texts as they are and a list by line, for a shell; `-o json` and
+`-o jsonl` print it as JSON.
+
+```sh
+TOKEN=$(hookline model deploy 2 --wait --query presigned_token)
+hookline stream undeploy $(hookline stream list --query 'max_by([], &id).id')
+```
+
+`--endpoint`, `--profile` and `--home` choose the cloud; they, `-o`, `-q` and `--query` stand before
+or after the verb.
 """
 
 

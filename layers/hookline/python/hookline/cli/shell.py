@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import httpx2
 
     from hookline import Client
+    from hookline.cli.query import Query
     from hookline.core.config import Config
 
 FORMATS = ("table", "json", "jsonl", "csv", "id")
@@ -29,6 +30,7 @@ class Shell:
     is_seed: bool = False
     aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     output: str = "table"
+    query: Query | None = None
     flags: dict[str, Any] = field(default_factory=dict)
     timeout_s: float = 60.0
 
@@ -57,6 +59,9 @@ class Shell:
         """Print one answer: as a row of `columns`, or without them as a field a line."""
         from hookline.cli import output  # noqa: PLC0415 - brings msgspec, help needs none
 
+        if self.query:
+            self._print(self.query.lines(output.plain(view), self.output))
+            return
         self._print(output.one(view, self.output, tuple(columns)))
 
     def show_all(
@@ -65,6 +70,9 @@ class Shell:
         """Print a list; `seed` are the columns that ncloud shows."""
         from hookline.cli import output  # noqa: PLC0415 - brings msgspec, help needs none
 
+        if self.query:
+            self._print(self.query.lines(output.plain(list(views)), self.output))
+            return
         chosen = tuple(seed) if self.is_seed and seed else tuple(columns)
         self._print(output.many(views, self.output, chosen))
 
@@ -93,15 +101,31 @@ def cloud_options() -> list[click.Option]:
     ]
 
 
-def output_option() -> click.Option:
-    """-o, understood before and after the verb."""
-    return click.Option(
-        ["-o", "--output"],
-        type=click.Choice(FORMATS),
-        expose_value=False,
-        callback=_remember_output,
-        help="How to print the answer; table unless given.",
-    )
+def output_options() -> list[click.Option]:
+    """-o, -q and --query, understood before and after the verb."""
+    return [
+        click.Option(
+            ["-o", "--output"],
+            type=click.Choice(FORMATS),
+            expose_value=False,
+            callback=_remember_output,
+            help="How to print the answer; table unless given.",
+        ),
+        click.Option(
+            ["-q", "--quiet"],
+            is_flag=True,
+            expose_value=False,
+            callback=_remember_quiet,
+            help="Print ids alone, as -o id does.",
+        ),
+        click.Option(
+            ["--query"],
+            expose_value=False,
+            callback=_remember_query,
+            metavar="EXPR",
+            help="Print this part of the answer alone; JMESPath, as [].id.",
+        ),
+    ]
 
 
 def _flag(name: str, text: str, metavar: str) -> click.Option:
@@ -124,3 +148,15 @@ def _remember_flag(ctx: click.Context, param: click.Parameter, value: str | None
 def _remember_output(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
     if value is not None:
         this_shell(ctx).output = value
+
+
+def _remember_quiet(ctx: click.Context, _: click.Parameter, is_quiet: bool) -> None:  # noqa: FBT001 - click's signature
+    if is_quiet:
+        this_shell(ctx).output = "id"
+
+
+def _remember_query(ctx: click.Context, _: click.Parameter, text: str | None) -> None:
+    if text is not None:
+        from hookline.cli.query import Query  # noqa: PLC0415 - only where there is one
+
+        this_shell(ctx).query = Query(text)

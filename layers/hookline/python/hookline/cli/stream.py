@@ -90,7 +90,14 @@ def show(
         from hookline.cli.watching import watch_stream  # noqa: PLC0415 - help needs none
 
         with exits.on_interrupt(f"Stream {stream_id} goes on."):
-            watch_stream(cloud, stream_id, form=shell.output, every_s=every_s, times=times)
+            watch_stream(
+                cloud,
+                stream_id,
+                form=shell.output,
+                query=shell.query,
+                every_s=every_s,
+                times=times,
+            )
 
 
 @stream_command.command(

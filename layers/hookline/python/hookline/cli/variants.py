@@ -156,8 +156,8 @@ def evaluate(
         save_evaluation(done, folder)
     report = done.report
     tell_skipped(report)
-    is_table = shell.output == "table"
-    shell.show({name: value for name, value in report.items() if not is_table or name in SUMMARY})
+    is_short = shell.output == "table" and not shell.query
+    shell.show({name: value for name, value in report.items() if not is_short or name in SUMMARY})
 
 
 @click.command(

@@ -16,6 +16,7 @@ from hookline.cli import output
 
 if TYPE_CHECKING:
     from hookline import Client
+    from hookline.cli.query import Query
     from hookline.client.views import Traffic
 
 COLUMNS = (
@@ -36,16 +37,23 @@ Row = dict[str, Any]
 
 
 def watch_stream(
-    cloud: Client, stream_id: int, *, form: str, every_s: float, times: int | None
+    cloud: Client,
+    stream_id: int,
+    *,
+    form: str,
+    query: Query | None,
+    every_s: float,
+    times: int | None,
 ) -> None:
     """Print its traffic every `every_s` seconds, `times` times or until the stream is over."""
     rows = islice(_rows(cloud, stream_id, every_s), times)
-    if form == "table" and _has_screen():
+    if form == "table" and not query and _has_screen():
         _in_one_place(rows, stream_id)
-    else:
-        for line in _lines(rows, form):
-            click.echo(line)
-            sys.stdout.flush()
+        return
+    found = (line for row in rows for line in query.lines(row, form)) if query else None
+    for line in found or _lines(rows, form):
+        click.echo(line)
+        sys.stdout.flush()
 
 
 def _rows(cloud: Client, stream_id: int, every_s: float) -> Iterator[Row]:
