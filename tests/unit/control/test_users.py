@@ -57,6 +57,18 @@ def test_users_who_are_not_there_are_named(plane: Plane) -> None:
     assert plane("POST", "/v1/keys", {"user": "zoe"}).status == 404
 
 
+@pytest.mark.parametrize("path", ["ada%40x.org", "ada@x.org", "%61%64a@x%2Eorg"])
+def test_a_name_that_a_url_writes_otherwise_is_found(plane: Plane, path: str) -> None:
+    add_user(plane, "ada@x.org")
+
+    assert plane("DELETE", f"/v1/users/{path}").status == 204
+    assert "ada@x.org" not in str(plane.shown("/v1/users"))
+
+
+def test_nobody_deletes_themselves_under_another_spelling(plane: Plane) -> None:
+    assert plane("DELETE", "/v1/users/%61da").status == 409
+
+
 def test_nobody_deletes_themselves(plane: Plane) -> None:
     assert plane("DELETE", "/v1/users/ada").status == 409
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import unquote
+
 from aws_lambda_powertools.event_handler import Response
 
 from hookline.control import app, credentials, paging, signing
@@ -81,6 +83,7 @@ def list_users(call: Calling, limit: Limit = 100, page_token: PageToken = "") ->
 def delete_user(call: Calling, name: str) -> Response[None]:
     """Shut a person out: the user and all their keys (admin)."""
     call.require_admin()
+    name = unquote(name)  # no name has a %, whether what is in front of us has decoded it or not
     user = call.find(User, name)
     if name == call.user:
         raise Conflict("You cannot delete yourself.", hint="Ask another admin.")
