@@ -13,6 +13,13 @@ from hookline.cli import exits
 from hookline.cli.shell import Shell, cloud_options
 
 _NEVER_CUT = 1000
+# What click says of them is "is not a valid integer range".
+_NUMBERS = {
+    "integer": "whole number",
+    "integer range": "whole number",
+    "float": "number",
+    "float range": "number",
+}
 
 
 class Command(click.Command):
@@ -22,6 +29,8 @@ class Command(click.Command):
         super().__init__(*args, **kwargs)
         self.examples = tuple(examples)
         self.params += cloud_options()
+        for param in self.params:
+            param.type.name = _NUMBERS.get(param.type.name, param.type.name)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Raise UsageError for an empty word: as a path it would be the folder one is in.

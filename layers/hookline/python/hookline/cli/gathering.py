@@ -45,6 +45,8 @@ def _check(given: dict[str, Any]) -> None:
 def _suffixes(ctx: click.Context, param: click.Parameter, texts: Sequence[str]) -> list[str]:
     parts = [part.strip() for text in texts for part in text.split(",")]
     suffixes = [SUFFIX.convert(part, param, ctx) for part in parts if part]
+    if texts and not suffixes:
+        raise click.BadParameter("It names no suffix, as .jpg does.", ctx, param)
     if len(suffixes) > limits.MAX_SUFFIXES:
         raise click.BadParameter(
             f"There are {len(suffixes)}; {limits.MAX_SUFFIXES} at most.", ctx, param

@@ -68,7 +68,7 @@ def list_(shell: Shell, /) -> None:
 @click.option(
     "--every",
     "every_s",
-    type=click.FloatRange(min=0.1),
+    type=click.FloatRange(0.1, 86_400),
     default=WATCH_S,
     show_default=True,
     metavar="SECONDS",
