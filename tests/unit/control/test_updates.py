@@ -188,6 +188,17 @@ def test_a_change_may_be_meant_for_one_edition(plane: Plane, fleet: FakeFleet) -
     assert plane.shown("/v1/streams/1")["replicas"] == 2
 
 
+def test_the_tag_of_a_stream_is_for_its_next_change(plane: Plane, fleet: FakeFleet) -> None:
+    running(plane, fleet)
+    seen = plane("GET", "/v1/streams/1").headers["ETag"]
+
+    changed = update(plane, {"replicas": 2}, **{"if-match": seen})
+    assert (changed.status, changed.headers["ETag"] != seen) == (202, True)
+    assert plane("GET", "/v1/streams/1").headers["ETag"] == changed.headers["ETag"]
+    assert update(plane, {"replicas": 3}, **{"if-match": seen}).status == 409
+    assert update(plane, {"replicas": 3}, **{"if-match": changed.headers["ETag"]}).status == 202
+
+
 def test_a_stream_that_has_failed_is_tried_again(plane: Plane, fleet: FakeFleet) -> None:
     deployed(plane)
     about_stream(plane)

@@ -11,7 +11,7 @@ from aws_lambda_powertools.event_handler.openapi.params import Query
 
 from hookline.control import app, credentials, paging, quotas, serving, traffic
 from hookline.control.accuracy import refuse_inaccurate
-from hookline.control.answers import ACCEPTED, CREATED, accepted, created
+from hookline.control.answers import ACCEPTED, CREATED, accepted, created, shown
 from hookline.control.caller import Call, Calling
 from hookline.control.idempotency import create_numbered
 from hookline.control.paging import Limit, PageToken
@@ -90,10 +90,10 @@ def list_streams(
 
 
 @router.get("/v1/streams/<stream_id>")
-def show_stream(call: Calling, stream_id: int) -> StreamView:
-    """Show one stream, and why it failed if it did."""
+def show_stream(call: Calling, stream_id: int) -> Response[StreamView]:
+    """Show one stream, and why it failed if it did. Its ETag is for the If-Match of a change."""
     stream = call.find(Stream, stream_id)
-    return StreamView.of(stream, _ready(call, stream))
+    return shown(StreamView.of(stream, _ready(call, stream)), stream.edition)
 
 
 @router.patch("/v1/streams/<stream_id>", status_code=ACCEPTED)
@@ -124,7 +124,8 @@ def update(call: Calling, stream_id: int, body: StreamChanges) -> Response[Strea
 
     stream = commit(call.ports.catalog, plan)
     _reconcile(call, stream)
-    return accepted(f"/v1/streams/{stream_id}", StreamView.of(stream, _ready(call, stream)))
+    view = StreamView.of(stream, _ready(call, stream))
+    return accepted(f"/v1/streams/{stream_id}", view, edition=stream.edition)
 
 
 def _counted(call: Call, stream: Stream, wanted: Stream) -> list[Write]:
