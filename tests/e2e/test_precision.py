@@ -46,8 +46,8 @@ def test_an_int8_variant_is_calibrated_on_a_volume_and_served(
     cloud.run("stream", "undeploy", str(stream["id"]))
 
 
-def test_a_variant_below_its_bound_is_kept_and_deployed_by_force_alone(
-    cloud: Cloud,
+def test_a_variant_below_its_bound_is_kept_and_used_by_force_alone(
+    cloud: Cloud, volume_id: str
 ) -> None:
     done = cloud.run(
         "model", "import", f"{DIGITS}/digits.onnx", "--name", "small", "--precision", "int4",
@@ -58,8 +58,11 @@ def test_a_variant_below_its_bound_is_kept_and_deployed_by_force_alone(
     assert "--force alone" in done.stderr
     refused = cloud.run("model", "deploy", model_id, status=5)
     assert f"Model {model_id} in int4 answers like its original on" in refused.stderr
+    cloud.run("batch", "predict", model_id, volume_id, status=5)
     stream = cloud.ask("model", "deploy", model_id, "--force", "--wait")
     assert stream["status"] == "Running"
+    job = cloud.ask("batch", "predict", model_id, volume_id, "--force", "--wait")
+    assert (job["status"], job["succeeded"]) == ("Completed", 100)
     cloud.run("stream", "undeploy", str(stream["id"]))
 
 

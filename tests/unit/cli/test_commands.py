@@ -451,6 +451,21 @@ def test_notify_says_who_is_told_of_the_end(api: FakeApi, hookline: Call) -> Non
     assert [job["notify"] for job in api.jobs.values()] == [told[1]]
 
 
+def test_force_takes_a_model_that_differs_for_jobs_and_triggers_too(
+    api: FakeApi, hookline: Call
+) -> None:
+    api.volumes[56] = {"id": 56, "name": "in", "location": "/data/in"}
+    api.models[2] = MODEL
+
+    for options in ((), ("--force",)):
+        assert not hookline("volume", "watch", "56", "--model", "2", *options).exit_code
+        assert not hookline("batch", "predict", "2", "56", *options).exit_code
+
+    assert [body.get("force") for body in api.watched] == [None, True]
+    sent = [json.loads(one.content) for one in api.requests if one.url.path == "/v1/batches"]
+    assert [body.get("force") for body in sent] == [None, True]
+
+
 def test_the_secret_of_notices_is_printed(hookline: Call) -> None:
     assert "whsec_AAAA" in hookline("key", "webhook").stdout
     assert json.loads(hookline("key", "webhook", "-o", "json").stdout)["secret"] == "whsec_AAAA"

@@ -14,6 +14,17 @@ from onnx import TensorProto, helper
 from hookline.core.records import upload_key, volume_prefix
 from tests.unit.control.events import Plane
 
+ACCURACY = {
+    "examples": 100,
+    "agreement": 0.97,
+    "min_agreement": 0.99,
+    "largest_error": 0.1,
+    "mean_error": 0.01,
+    "speed_up": 1.5,
+    "batch_items": 16,
+    "size_bytes": 10,
+    "original_size_bytes": 40,
+}
 HOOKS = b"def postprocess(output, raw_input):\n    return output\n"
 
 
@@ -48,6 +59,12 @@ def imported(plane: Plane, data: bytes | None = None, **fields: Any) -> dict[str
     digest = uploaded(plane, data or onnx_bytes())
     model: dict[str, Any] = plane.made("/v1/models", {"name": "digits", "sha256": digest, **fields})
     return model
+
+
+def variant(plane: Plane, agreement: float) -> int:
+    """A model of tenant a in int4, whose bound is 99 %."""
+    told = {"precision": "int4", "accuracy": ACCURACY | {"agreement": agreement}}
+    return int(imported(plane, variant=told)["id"])
 
 
 def deployed(plane: Plane, **fields: Any) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import pytest
 from hookline.core.records import JOB_ENDS, Failure, Job, Shard
 from hookline.core.topology import FINISH, PLAN, RECONCILE
 from tests.fakes import FakeClock
-from tests.unit.control.content import filled_volume, imported
+from tests.unit.control.content import filled_volume, imported, variant
 from tests.unit.control.events import Plane
 
 
@@ -309,3 +309,24 @@ def test_parquet_is_refused_where_it_is_not_installed(
 
     assert answer.status == 422
     assert "Install hookline[parquet]" in answer.body["hint"]
+
+
+def test_a_variant_below_its_bound_predicts_a_volume_by_force_alone(plane: Plane) -> None:
+    body = {"model_id": variant(plane, 0.5), "volume_id": filled_volume(plane)}
+
+    refused = plane("POST", "/v1/batches", body)
+
+    assert refused.status == 409
+    assert "in int4 answers like its original on 50 % of 100" in refused.body["title"]
+    assert "--force" in refused.body["hint"]
+    assert plane.shown("/v1/batches")["items"] == []
+    assert plane("POST", "/v1/batches", body | {"force": True}).status == 201
+
+
+def test_a_forced_job_is_tried_again_without_force(plane: Plane) -> None:
+    model_id = variant(plane, 0.5)
+    volume_id = filled_volume(plane)
+    plane.made("/v1/batches", {"model_id": model_id, "volume_id": volume_id, "force": True})
+    change(plane, status="CompletedWithErrors", total=1, failed=1)
+
+    assert plane("POST", "/v1/batches/1/retry", {}).status == 201

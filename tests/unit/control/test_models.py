@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 
 from hookline.core.records import upload_key
-from tests.unit.control.content import deployed, filled_volume, imported, onnx_bytes, uploaded
+from tests.unit.control.content import (
+    ACCURACY,
+    deployed,
+    filled_volume,
+    imported,
+    onnx_bytes,
+    uploaded,
+)
 from tests.unit.control.events import Plane
 
 LABELS = [str(digit) for digit in range(10)]
@@ -272,19 +279,6 @@ def test_a_file_that_is_not_what_its_importer_says_is_refused(
     assert answer.status == 422
     assert sentence in answer.body["title"]
     assert plane("GET", "/v1/models").body["items"] == []
-
-
-ACCURACY = {
-    "examples": 100,
-    "agreement": 0.97,
-    "min_agreement": 0.99,
-    "largest_error": 0.1,
-    "mean_error": 0.01,
-    "speed_up": 1.5,
-    "batch_items": 16,
-    "size_bytes": 10,
-    "original_size_bytes": 40,
-}
 
 
 def test_a_variant_knows_its_parent_and_how_near_it_is(plane: Plane) -> None:

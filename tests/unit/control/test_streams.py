@@ -20,10 +20,10 @@ from tests.unit.control.content import (
     imported,
     onnx_bytes,
     uploaded,
+    variant,
     zipped,
 )
 from tests.unit.control.events import OTHER, Plane
-from tests.unit.control.test_models import ACCURACY
 
 REPOSITORY = "https://github.com/owner/name.git"
 
@@ -373,11 +373,6 @@ def test_a_model_is_deployed_many_times_with_different_formatters(plane: Plane) 
     assert (first["id"], second["id"]) == (1, 2)
     assert first["presigned_token"] != second["presigned_token"]
     assert second["formatter"] == "classification"
-
-
-def variant(plane: Plane, agreement: float) -> int:
-    told = {"precision": "int4", "accuracy": ACCURACY | {"agreement": agreement}}
-    return int(imported(plane, variant=told)["id"])
 
 
 def test_a_variant_below_its_bound_is_deployed_by_force_alone(plane: Plane) -> None:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from hookline.core.triggers import Drop
-from tests.unit.control.content import filled_volume, imported
+from tests.unit.control.content import filled_volume, imported, variant
 from tests.unit.control.events import Plane
 
 
@@ -143,3 +143,15 @@ def walk(plane: Plane, path: str, limit: int) -> list[dict[str, object]]:
         if not token:
             return items
     raise AssertionError("the list does not end")
+
+
+def test_a_variant_below_its_bound_watches_a_volume_by_force_alone(plane: Plane) -> None:
+    path = f"/v1/volumes/{filled_volume(plane)}/triggers"
+    body = {"model_id": variant(plane, 0.5)}
+
+    refused = plane("POST", path, body)
+
+    assert refused.status == 409
+    assert "in int4 answers like its original on 50 % of 100" in refused.body["title"]
+    assert plane.shown(path)["items"] == []
+    assert plane("POST", path, body | {"force": True}).status == 201

@@ -183,8 +183,8 @@ def tell_accuracy(variant: dict[str, Any]) -> None:
     )
     if share < wanted:
         exits.say(
-            f"That is below {100 * wanted:g} %: it is kept, and `model deploy` takes it with "
-            "--force alone."
+            f"That is below {100 * wanted:g} %: it is kept, and streams, jobs and triggers "
+            "take it with --force alone."
         )
 
 

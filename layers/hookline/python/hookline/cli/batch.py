@@ -11,8 +11,10 @@ from hookline.cli import exits
 from hookline.cli.command import Group
 from hookline.cli.options import (
     ID,
+    forced,
     serving,
     shape,
+    with_force,
     with_notify,
     with_output,
     with_serving,
@@ -49,6 +51,7 @@ def batch_command() -> None:
 @with_shape
 @with_notify
 @with_serving
+@with_force
 @with_wait
 @with_output
 @pass_shell
@@ -67,9 +70,10 @@ def predict(
 
     With --wait the exit code is 10 when some rows failed.
     """
+    how, force = shape(given), forced(given)
     with shell.client() as cloud:
         job = cloud.start_batch(
-            model_id, volume_id, shape=shape(given), notify=notify, **serving(given)
+            model_id, volume_id, shape=how, notify=notify, **force, **serving(given)
         )
         if not is_waiting:
             shell.show(job, ("id", "status"))

@@ -74,7 +74,7 @@ def optimize(
     """Make a model in another precision of a model, and compare both.
 
     The new model knows what it was made of. If it answers like it less often than --min-agreement
-    asks for, it is kept, and is deployed with --force alone.
+    asks for, it is kept, and is used with --force alone.
     """
     from hookline.cli.assessing import material, optimized, tell_accuracy  # noqa: PLC0415 - as above
 

@@ -13,7 +13,9 @@ from hookline.cli.command import Group
 from hookline.cli.gathering import gathering, with_gathering
 from hookline.cli.options import (
     ID,
+    forced,
     serving,
+    with_force,
     with_notify,
     with_output,
     with_serving,
@@ -137,6 +139,7 @@ def delete(shell: Shell, /, volume_id: int) -> None:
 @with_gathering
 @with_notify
 @with_serving
+@with_force
 @with_output
 @pass_shell
 def watch(shell: Shell, /, volume_id: int, model_id: int, notify: str, **given: Any) -> None:
@@ -145,10 +148,10 @@ def watch(shell: Shell, /, volume_id: int, model_id: int, notify: str, **given: 
     Files may be uploaded, or copied into the volume's folder by any program. Each burst becomes a
     job; `volume history` tells which.
     """
-    gathers = gathering(given)
+    gathers, force = gathering(given), forced(given)
     with shell.client() as cloud:
         trigger = cloud.watch(
-            volume_id, model_id, gathering=gathers, notify=notify, **serving(given)
+            volume_id, model_id, gathering=gathers, notify=notify, **force, **serving(given)
         )
         shell.show(trigger, WATCHED)
         exits.say(f"Files now land in {cloud.volume(volume_id).location}.")

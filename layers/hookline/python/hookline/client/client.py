@@ -11,7 +11,7 @@ from urllib.parse import quote
 import httpx2
 
 from hookline.client import artifacts, downloads, files, predicting, uploads, verifying, views
-from hookline.client.deployment import Deployment, Gathering, Serving, Shape
+from hookline.client.deployment import Deployment, Gathering, Predicting, Serving, Shape
 from hookline.client.polling import until
 from hookline.client.replica import Replica, here
 from hookline.client.wire import Wire
@@ -263,7 +263,7 @@ class Client:
         *,
         gathering: Gathering | None = None,
         notify: str = "",
-        **serving: Unpack[Serving],
+        **serving: Unpack[Predicting],
     ) -> views.Trigger:
         """Predict every file that lands in the volume from now on, or those that are gathered.
 
@@ -297,7 +297,7 @@ class Client:
         *,
         shape: Shape | None = None,
         notify: str = "",
-        **serving: Unpack[Serving],
+        **serving: Unpack[Predicting],
     ) -> views.Job:
         """Predict every file of a volume, or with `shape` every record of its files.
 

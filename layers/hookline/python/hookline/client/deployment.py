@@ -54,6 +54,10 @@ class Deployment(Scale, Force, Serving):
     """How a stream is to answer, and with how many replicas."""
 
 
+class Predicting(Force, Serving):
+    """How a job or a trigger is to answer."""
+
+
 class Shape(TypedDict, total=False):
     """What the rows of a job are and how they look.
 

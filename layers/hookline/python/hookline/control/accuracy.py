@@ -1,4 +1,4 @@
-"""Keeps variants that answer too differently from their original away from streams."""
+"""Keeps variants that answer too differently from their original from being used unawares."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def refuse_inaccurate(model: Model, *, is_forced: bool) -> None:
         f"Model {model.id} in {model.variant.precision} answers like its original on "
         f"{_percent(found.agreement)} of {found.examples} examples.",
         why=f"{_percent(found.min_agreement)} were asked for when it was made.",
-        hint="Make it again with more files to calibrate on or in another precision, or deploy it "
-        "with --force.",
+        hint="Make it again with more files to calibrate on or in another precision, or use it all "
+        "the same with --force.",
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from aws_lambda_powertools.event_handler import Response
 
 from hookline.control import app, notifying, outbox, paging, serving
+from hookline.control.accuracy import refuse_inaccurate
 from hookline.control.answers import ACCEPTED, CREATED, accepted, created
 from hookline.control.caller import Call, Calling
 from hookline.control.idempotency import create_numbered
@@ -41,7 +42,9 @@ def predict(call: Calling, body: NewJob) -> Response[JobView]:
     """Predict every file that the volume has now."""
     if body.output_format == "parquet":
         check_parquet()
-    checked = serving.checked_for_workers(call, call.find(Model, body.model_id), body)
+    model = call.find(Model, body.model_id)
+    refuse_inaccurate(model, is_forced=body.force)
+    checked = serving.checked_for_workers(call, model, body)
     call.find(Volume, body.volume_id)
     notifying.checked(call, body.notify)
     fields = {name: getattr(body, name) for name in ("model_id", "volume_id", *SHAPE)}

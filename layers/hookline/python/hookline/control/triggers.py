@@ -8,6 +8,7 @@ from typing import Any
 from aws_lambda_powertools.event_handler import Response
 
 from hookline.control import app, notifying, paging, serving
+from hookline.control.accuracy import refuse_inaccurate
 from hookline.control.answers import CREATED, created
 from hookline.control.caller import Call, Calling
 from hookline.control.idempotency import create_numbered
@@ -31,7 +32,9 @@ router = app.Router()
 def watch(call: Calling, volume_id: int, body: NewTrigger) -> Response[TriggerView]:
     """Predict what lands in the volume from now on. Asking for the same again changes nothing."""
     source(call.ports, call.find(Volume, volume_id))
-    checked = serving.checked_for_workers(call, call.find(Model, body.model_id), body)
+    model = call.find(Model, body.model_id)
+    refuse_inaccurate(model, is_forced=body.force)
+    checked = serving.checked_for_workers(call, model, body)
     same: dict[str, Any] = {
         "model_id": body.model_id,
         "serving": checked,

@@ -340,14 +340,18 @@ class GatheringFields(Body):
 
 
 class NewTrigger(ServingFields, GatheringFields):
-    """Predict with this model what lands in the volume. `notify` is told the end of each job."""
+    """Predict with this model what lands in the volume; `force` as for a stream.
+
+    `notify` is told the end of each job.
+    """
 
     model_id: int
+    force: bool = False
     notify: Target = ""
 
 
 class NewJob(ServingFields):
-    """A batch prediction to run.
+    """A batch prediction to run; `force` as for a stream.
 
     `split` "lines" makes a row of every record of a .jsonl, .csv or .parquet file; `has_header`
     says that the first record of a .csv is none. `include` adds columns; `joins_input` adds the
@@ -357,6 +361,7 @@ class NewJob(ServingFields):
 
     model_id: int
     volume_id: int
+    force: bool = False
     notify: Target = ""
     split: SplitName = "files"
     has_header: bool = False
