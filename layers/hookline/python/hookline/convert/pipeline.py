@@ -57,7 +57,7 @@ class Kitchen:
         self, source: Source, input_shape: tuple[int, ...] = (), samples: tuple[Path, ...] = ()
     ) -> Prepared:
         """The file to serve, made of `source` unless that was done before. Raise what stops it."""
-        if source.kind == "onnx" and source.folder is None:
+        if source.kind == "onnx" and not source.is_split:
             return Prepared(source.path, "onnx")
         for path in samples:
             if not path.is_file():
@@ -110,7 +110,7 @@ class Kitchen:
             details={"kind": source.kind},
         )
         self.tell(f"Reading {source.path.name}: {route.title}.")
-        made = self.bench.run(job, source.shown, *samples, site=site, python=python)
+        made = self.bench.run(job, *source.shown, *samples, site=site, python=python)
         return self._kept(work, folder, made)
 
     def _kept(self, work: Path, folder: Path, made: Result) -> Path:

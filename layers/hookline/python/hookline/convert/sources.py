@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,33 +20,34 @@ _SYMBOL, _PARAMS = "-symbol.json", ".params"
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A model as its author left it. `path` names it; `folder` holds what it needs beside."""
+    """A model as its author left it. `path` is the file or folder; `beside` what belongs to it."""
 
     kind: Kind
     path: Path
-    folder: Path | None = None
+    beside: tuple[Path, ...] = ()
+    is_split: bool = False  # also where what belongs to it is missing
 
     @property
-    def shown(self) -> Path:
+    def shown(self) -> tuple[Path, ...]:
         """What a process must see to read all of it."""
-        return (self.folder or self.path).resolve()
+        return (self.path.resolve(), *self.beside)
 
     def digest(self) -> str:
         """SHA-256 of everything that is read."""
         found = hashlib.sha256(self.kind.encode())
-        for path in self._files():
-            found.update(f"{path.relative_to(self.shown)}\0{path.stat().st_size}\0".encode())
+        for name, path in self._files():
+            found.update(f"{name}\0{path.stat().st_size}\0".encode())
             with path.open("rb") as file:
                 while chunk := file.read(_CHUNK_BYTES):
                     found.update(chunk)
         return found.hexdigest()
 
-    def _files(self) -> list[Path]:
-        shown = self.shown
-        if not self.folder:
-            return [shown]
-        found = shown.rglob("*") if self.kind == "savedmodel" else shown.iterdir()
-        return sorted(path for path in found if path.is_file())
+    def _files(self) -> list[tuple[str, Path]]:
+        """Each file, and what it is called within the model."""
+        if not self.path.is_dir():
+            return [(path.name, path) for path in self.shown]
+        found = sorted(path for path in self.path.rglob("*") if path.is_file())
+        return [(str(path.relative_to(self.path)), path) for path in found]
 
 
 def find_source(place: Path) -> Source:
@@ -78,9 +80,9 @@ def _of_file(path: Path, kind: Kind) -> Source:
                 why=f"Its weights lie beside a file called {_SAVED_MODEL}.",
                 hint="Import the folder that it was saved into.",
             )
-        return Source(kind, path.parent, path.parent)
+        return Source(kind, path.parent)
     if kind == "mxnet-symbol":
-        return Source(kind, path, _with_parameters(path))
+        return _network(path)
     if kind == "mxnet-params":
         symbol = path.with_name(path.name.removesuffix(_PARAMS).rpartition("-")[0] + _SYMBOL)
         if not symbol.is_file():
@@ -89,32 +91,38 @@ def _of_file(path: Path, kind: Kind) -> Source:
                 why=f"There is no {symbol.name} beside it.",
                 hint="Put both files into one folder, as save_checkpoint and export wrote them.",
             )
-        return Source("mxnet-symbol", symbol, path.parent)
-    # The weights of an ONNX file may lie beside it, in files that it names.
-    return Source(kind, path, path.parent if kind == "onnx" and _is_split(path) else None)
+        return _network(symbol)
+    return _onnx(path) if kind == "onnx" else Source(kind, path)
 
 
-def _is_split(path: Path) -> bool:
-    from hookline.core.onnxfile import has_external_data  # noqa: PLC0415 - only where it is asked
+def _onnx(path: Path) -> Source:
+    """The weights of an ONNX file may lie beside it, in files that it names."""
+    from hookline.core.onnxfile import weight_files  # noqa: PLC0415 - only where it is asked
 
     with path.open("rb") as file:
-        return has_external_data(file)
+        names = weight_files(file)
+    there = {one.name: one for one in path.resolve().parent.iterdir()} if names else {}
+    found = sorted(there[name] for name in names & there.keys())
+    kept = [one for one in found if one.is_file() and not one.is_symlink()]
+    return Source("onnx", path, tuple(kept), is_split=bool(names))
 
 
-def _with_parameters(symbol: Path) -> Path:
+def _network(symbol: Path) -> Source:
+    """An MXNet network and the files of its parameters."""
     prefix = symbol.name.removesuffix(_SYMBOL)
-    if not any(symbol.parent.glob(f"{prefix}-*{_PARAMS}")):
+    found = sorted(symbol.resolve().parent.glob(f"{glob.escape(prefix)}-*{_PARAMS}"))
+    if not found:
         raise InvalidModel(
             f"{symbol} is an MXNet network without its weights.",
             why=f"There is no {prefix}-0000{_PARAMS} beside it.",
             hint="Put both files into one folder, as save_checkpoint and export wrote them.",
         )
-    return symbol.parent
+    return Source("mxnet-symbol", symbol, tuple(found))
 
 
 def _in_folder(folder: Path) -> Source:
     if (folder / _SAVED_MODEL).is_file():
-        return Source("savedmodel", folder, folder)
+        return Source("savedmodel", folder)
     if folder.suffix == ".mlpackage" or (folder / "Data" / "com.apple.CoreML").is_dir():
         raise refusal("coreml", str(folder)) or InvalidModel(f"{folder} is a Core ML model.")
     found = list(_models(folder))

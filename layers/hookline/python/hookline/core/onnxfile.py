@@ -35,6 +35,7 @@ _ELEM_TYPE, _SHAPE = 1, 2  # TypeProto.Tensor
 _SEQUENCE_OF, _MAP_TO = 1, 2  # TypeProto.Sequence, TypeProto.Map
 _DIMENSION, _DIM_VALUE = 1, 1  # TensorShapeProto
 _TENSOR_NAME, _EXTERNAL_DATA, _DATA_LOCATION = 8, 13, 14  # TensorProto
+_LOCATION = "location"  # the key of external_data that names a file
 _SPARSE_VALUES = 1  # SparseTensorProto
 
 # Where tensors may hide: message → field number → message. Other fields are skipped.
@@ -99,13 +100,16 @@ def inspect(file: BinaryIO) -> OnnxModel:
         ) from None
 
 
-def has_external_data(file: BinaryIO) -> bool:
-    """Whether the model in a seekable file has weights elsewhere; False where it is no model."""
+def weight_files(file: BinaryIO) -> frozenset[str]:
+    """Where the model in a seekable file says that weights lie; none where all are inside.
+
+    "" stands for weights that are elsewhere and do not say where. A file that is no model has none.
+    """
     reader = Reader(file)
     try:
-        return _is_elsewhere(reader, reader.whole(), "model", 0)
+        return frozenset(_places(reader, reader.whole(), "model", 0))
     except Malformed:
-        return False
+        return frozenset()
 
 
 def _model(reader: Reader, model: Span) -> OnnxModel:
@@ -214,7 +218,7 @@ def _shape(reader: Reader, tensor: Span) -> tuple[int, ...]:
 
 
 def _refuse_external(reader: Reader, model: Span) -> None:
-    if _is_elsewhere(reader, model, "model", 0):
+    if any(True for _ in _places(reader, model, "model", 0)):
         raise InvalidModel(
             "The model's weights are in other files.",
             why="One file is imported, and these weights would be missing.",
@@ -223,19 +227,17 @@ def _refuse_external(reader: Reader, model: Span) -> None:
         )
 
 
-def _is_elsewhere(reader: Reader, message: Span, kind: str, depth: int) -> bool:
-    """Look through everything that may hold a tensor."""
+def _places(reader: Reader, message: Span, kind: str, depth: int) -> Iterator[str]:
+    """Look through everything that may hold a tensor; "" where one does not say its place."""
     if depth > MAX_NESTING * _PER_LEVEL:
         raise Malformed(f"Its graphs are nested more than {MAX_NESTING} deep.")
     parts = PARTS.get(kind, {})
     for field in reader.fields(message):
         if field.number in parts:
-            if _is_elsewhere(reader, checked_span(field), parts[field.number], depth + 1):
-                return True
-        elif kind == "tensor" and _is_external(field.number, field.value):
-            return True
-    return False
-
-
-def _is_external(number: int, value: int) -> bool:
-    return number == _EXTERNAL_DATA or (number == _DATA_LOCATION and value != 0)
+            yield from _places(reader, checked_span(field), parts[field.number], depth + 1)
+        elif kind == "tensor" and field.number == _EXTERNAL_DATA:
+            entry = checked_span(field)
+            is_place = reader.text(entry, _KEY) == _LOCATION
+            yield reader.text(entry, _VALUE) if is_place else ""
+        elif kind == "tensor" and field.number == _DATA_LOCATION and field.value != 0:
+            yield ""
