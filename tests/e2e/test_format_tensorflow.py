@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from hookline.convert.routes import ROUTES
 from tests.e2e.cloud import Cloud
@@ -92,6 +94,19 @@ def test_a_model_answers_as_in_tensorflow(
     assert 0 <= conversion["max_difference"] < 1e-5
     assert conversion["cases"] == 3
     assert "largest difference" in found.said
+
+
+def test_a_conversion_is_compared_on_images_too(cloud: Cloud, models: Path, tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "photo.png")
+    one = str(models / "net.keras"), "--scale", str(1 / 255), "--name", "m", "-o", "json"
+
+    done = cloud.run("model", "import", *one, "--sample", str(tmp_path / "photo.png"))
+
+    found = json.loads(done.stdout)
+    shown = cloud.ask("model", "show", str(found["id"]))
+    assert shown["conversion"]["cases"] == 3
+    assert 0 <= shown["conversion"]["max_difference"] < 1e-5
 
 
 def test_code_inside_a_keras_file_is_refused(cloud: Cloud, models: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from tests import neon_models
-from tests.e2e.cloud import Cloud
+from tests.e2e.cloud import DIGITS, Cloud, digit_files
 from tests.e2e.formats import journey, outputs
 
 W = np.arange(12, dtype=np.float32).reshape(3, 4)
@@ -157,6 +157,50 @@ def test_a_neon_model_answers_as_neon_defines(cloud: Cloud, tmp_path: Path) -> N
     assert found.batched == found.served
     assert found.model["inputs"] == [{"name": "data", "dtype": "float32", "shape": [-1, 3, 8, 8]}]
     assert found.model["conversion"]["source"] == "neon"
+
+
+def samples(folder: Path) -> dict[str, Path]:
+    """Files to try the digits model on, by their names; `gone.png` is not there."""
+    np.save(folder / "digit.npy", np.zeros((1, 8, 8), np.float32))
+    np.save(folder / "vector.npy", np.zeros(7, np.float32))
+    (folder / "page.png").write_text("<html>")
+    names = ("digit.npy", "vector.npy", "page.png", "gone.png")
+    return {name: folder / name for name in names} | {"digit.png": digit_files()[0]}
+
+
+@pytest.mark.parametrize("name", ["digit.npy", "digit.png"])
+def test_a_model_is_tried_on_samples(name: str, cloud: Cloud, tmp_path: Path) -> None:
+    sample = samples(tmp_path)[name]
+
+    done = cloud.run(
+        "model", "import", f"{DIGITS}/digits.onnx", "--name", "m", "--sample", str(sample),
+    )  # fmt: skip
+
+    assert "It takes the sample." in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "sentence"),
+    [
+        ("gone.png", 3, "There is no file"),
+        ("page.png", 6, "The model does not take the sample page.png."),
+        ("vector.npy", 6, "The model does not take the sample vector.npy."),
+    ],
+)
+def test_a_sample_that_a_model_does_not_take_is_named_and_nothing_is_registered(
+    name: str, status: int, sentence: str, cloud: Cloud, tmp_path: Path
+) -> None:
+    sample = samples(tmp_path)[name]
+    before = cloud.ask("model", "list")
+
+    done = cloud.run(
+        "model", "import", f"{DIGITS}/digits.onnx", "--name", "m", "--sample", str(sample),
+        status=status,
+    )  # fmt: skip
+
+    assert sentence in done.stderr
+    assert "Hint: " in done.stderr
+    assert cloud.ask("model", "list") == before
 
 
 BAD = {

@@ -96,7 +96,7 @@ def test_accuracies_are_compared_where_the_truth_is_known(
 
 
 def _answered(spec: PipelineSpec, path: Path) -> int:
-    from hookline.evaluation.steps.read_examples import example_of  # noqa: PLC0415 - loads a model
+    from hookline.convert.steps.read_examples import example_of  # noqa: PLC0415 - loads a model
     from hookline.runtime.model import Model  # noqa: PLC0415 - as above
 
     model = Model.load(spec)

@@ -7,13 +7,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from hookline.cli import exits
 from hookline.cli.modelfiles import ModelFiles, find_labels
+from hookline.cli.preparing import preparation
 from hookline.convert.isolation import TIMEOUT_S, Bench
 from hookline.convert.job import Result, Tensor
 from hookline.convert.pipeline import Kitchen
+from hookline.convert.samples import Samples
 from hookline.convert.sources import find_source
 from hookline.core.config import Config
+from hookline.runtime.spec import Preparation
 
 
 def ready_model(
@@ -31,13 +36,16 @@ def ready_model(
     source = find_source(Path(place))
     labels = find_labels(place, given.get("labels"))
     kitchen = Kitchen(bench(config), config.home / "cache", exits.say)
-    prepared = kitchen.prepare(source, tuple(given.get("input_shape") or ()), tuple(samples))
+    tried = Samples(tuple(samples), msgspec.convert(preparation(given), Preparation))
+    prepared = kitchen.prepare(source, tuple(given.get("input_shape") or ()), tried)
     result = prepared.result
     if is_checked and prepared.format == "onnx" and not prepared.is_converted:
-        seen = kitchen.check(prepared)
+        seen = kitchen.check(prepared, tried)
         if seen.tool:  # `hookline model export` noted in the file what it was
             prepared = replace(prepared, title=seen.tool)
             result = replace(seen, tool="hookline model export")
+    if samples:
+        exits.say("It takes the sample." if len(samples) == 1 else "It takes the samples.")
     return ModelFiles(
         path=prepared.path,
         labels=labels or result.labels,

@@ -66,7 +66,8 @@ model_command.add_command(compile_)
     multiple=True,
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Compare a conversion on this .npy or .npz file as well; may be given often.",
+    help="Try it on this file, and compare a conversion on it: an .npy, an .npz by the inputs' "
+    "names, or a file as streams are sent. May be given often.",
 )
 @click.option(
     "--precision",

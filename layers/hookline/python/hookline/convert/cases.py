@@ -11,27 +11,47 @@ from typing import Any
 
 import numpy as np
 
+from hookline.convert.examples import stored_examples
 from hookline.convert.job import SAMPLES, Job, Tensor
-from hookline.core.errors import InvalidInput, InvalidModel
+from hookline.core.errors import HooklineError, InvalidInput, InvalidModel
 
 Array = np.ndarray[Any, Any]
 Case = tuple[list[Array], list[Array]]  # inputs and outputs, each in the model's order
 SEED = 2016
 _ROWS = (1, 3)
 _SIZES = (8, 1, 64, 224, 299)  # tried for dimensions that the model leaves open
-_FILES = (".npy", ".npz")
+ARRAYS = (".npy", ".npz")  # samples that are the inputs themselves
+_MAX_WHY = 300
 
 
 def record(job: Job, inputs: Sequence[Tensor], call: Callable[[list[Array]], list[Array]]) -> int:
     """Run the source on random inputs and on the samples, and store all; return how many."""
     made = [_first_that_runs(inputs, rows, call) for rows in _ROWS]
-    made += [(given, call(given)) for given in _samples(job, inputs)]
+    made += tried(job, inputs, call)
     stored: dict[str, Any] = {}
     for index, (given, answered) in enumerate(made):
         stored |= {f"{index}.in.{at}": value for at, value in enumerate(given)}
         stored |= {f"{index}.out.{at}": np.asarray(value) for at, value in enumerate(answered)}
     np.savez(Path(job.folder) / SAMPLES, **stored)
     return len(made)
+
+
+def tried(
+    job: Job, inputs: Sequence[Tensor], call: Callable[[list[Array]], list[Array]]
+) -> Iterator[Case]:
+    """The samples of `job` and what `call` answers. Raise InvalidInput for one it does not take."""
+    for name, given in _samples(job, inputs):
+        try:
+            yield given, call(given)
+        except Exception as error:  # frameworks raise what they like
+            told = f"{error.what} {error.why}" if isinstance(error, HooklineError) else str(error)
+            text = " ".join(told.split())[:_MAX_WHY]
+            raise InvalidInput(
+                f"The model does not take the sample {name}.",
+                why=f"{text}." if text and text[-1] not in ".!?" else text,
+                hint="Give what the model takes: an array of the shape of its input, or a file as "
+                "streams are sent.",
+            ) from error
 
 
 def recorded(path: Path) -> Iterator[Case]:
@@ -93,29 +113,33 @@ def _random(tensor: Tensor, rows: int, size: int, chance: np.random.Generator) -
     return chance.integers(0, 2, shape).astype(kind)
 
 
-def _samples(job: Job, inputs: Sequence[Tensor]) -> Iterator[list[Array]]:
-    for name in job.samples:
-        path = Path(name)
-        if path.suffix not in _FILES:
-            raise InvalidInput(
-                f"The sample {path.name} is not an .npy or .npz file.",
-                hint="Save the model's input with numpy.save, or several with numpy.savez.",
-            )
-        try:
-            stored = np.load(path, allow_pickle=False)
-        except (ValueError, OSError, EOFError) as error:
-            raise InvalidInput(f"The sample {path.name} cannot be read.", why=f"{error}.") from None
-        if isinstance(stored, np.ndarray):
-            yield [_as(stored, inputs[0])]
-            continue
-        missing = [tensor.name for tensor in inputs if tensor.name not in stored.files]
-        if missing and len(inputs) != len(stored.files):
-            raise InvalidInput(
-                f"The sample {path.name} has no array {missing[0]!r}.",
-                hint=f"The model takes {', '.join(tensor.name for tensor in inputs)}.",
-            )
-        names = [tensor.name for tensor in inputs] if not missing else stored.files
-        yield [_as(stored[name], tensor) for name, tensor in zip(names, inputs, strict=True)]
+def _samples(job: Job, inputs: Sequence[Tensor]) -> Iterator[tuple[str, list[Array]]]:
+    """Arrays as they are stored, then those that other files were made."""
+    for sample in job.samples:
+        yield Path(sample).name, _arrays(Path(sample), inputs)
+    if job.details.get("examples"):
+        found = stored_examples(Path(job.details["examples"]))
+        for name, example in zip(job.details["names"], found, strict=True):
+            values = zip(example.values(), inputs, strict=True)
+            yield Path(name).name, [_as(value, tensor) for value, tensor in values]
+
+
+def _arrays(path: Path, inputs: Sequence[Tensor]) -> list[Array]:
+    """What an .npy or .npz holds, an array for each input."""
+    try:
+        stored = np.load(path, allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise InvalidInput(f"The sample {path.name} cannot be read.", why=f"{error}.") from None
+    if isinstance(stored, np.ndarray):
+        return [_as(stored, inputs[0])]
+    missing = [tensor.name for tensor in inputs if tensor.name not in stored.files]
+    if missing and len(inputs) != len(stored.files):
+        raise InvalidInput(
+            f"The sample {path.name} has no array {missing[0]!r}.",
+            hint=f"The model takes {', '.join(tensor.name for tensor in inputs)}.",
+        )
+    names = [tensor.name for tensor in inputs] if not missing else stored.files
+    return [_as(stored[name], tensor) for name, tensor in zip(names, inputs, strict=True)]
 
 
 def _as(value: Array, tensor: Tensor) -> Array:

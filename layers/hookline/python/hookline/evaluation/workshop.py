@@ -16,6 +16,7 @@ import msgspec
 from hookline.adapters.machine.environments import install
 from hookline.convert.isolation import Bench
 from hookline.convert.job import Job, Result
+from hookline.convert.pipeline import READ_EXAMPLES
 from hookline.convert.precisions import MODULES, PACKAGES, Recipe, recipe
 from hookline.core.errors import InvalidBundle, InvalidInput, Unavailable
 from hookline.core.models import Precision
@@ -133,7 +134,7 @@ class Workshop:
             "pipeline": msgspec.to_builtins(spec),
             "files": {name: str(path.resolve()) for name, path in material.files.items()},
         }
-        job = _job(f"{_STEPS}.read_examples", spec.model_path, work / "read", details)
+        job = _job(READ_EXAMPLES, spec.model_path, work / "read", details)
         read = self.bench.run(job, *_seen(spec), *_folders(material))
         if read.report["skipped"]:
             self.tell(

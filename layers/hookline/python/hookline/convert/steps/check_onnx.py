@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hookline.convert.cases import Array, largest_difference, random_inputs, recorded
+from hookline.convert.cases import Array, largest_difference, random_inputs, recorded, tried
 from hookline.convert.job import Job, Result, Tensor
 from hookline.core import onnxfile
 from hookline.core.errors import HooklineError, InvalidModel
@@ -18,13 +18,18 @@ _RELATIVE, _ABSOLUTE = 1e-2, 1e-3
 
 
 def run(job: Job) -> Result:
-    """Compare on the cases of the file `details["cases"]`; without one, run it on anything."""
+    """Compare on the cases of the file `details["cases"]`; else run it on the samples, or anything.
+
+    Raise InvalidInput for a sample that it does not take.
+    """
     backend = _loaded(job.source)
     inputs = tuple(Tensor(spec.name, spec.dtype, spec.shape) for spec in backend.inputs)
     outputs = tuple(Tensor(spec.name, spec.dtype, spec.shape) for spec in backend.outputs)
     if job.details.get("cases"):
         difference, count = _compared(backend, Path(job.details["cases"]))
         return Result(inputs=inputs, outputs=outputs, max_difference=difference, cases=count)
+    for _ in tried(job, inputs, lambda given: backend.run(_fed(backend, given))):
+        pass
     noted = backend.metadata
     if "hookline_source" in noted:  # written by `hookline model export`, which compared as well
         return Result(

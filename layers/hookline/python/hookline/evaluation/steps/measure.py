@@ -14,10 +14,10 @@ import msgspec
 import numpy as np
 
 from hookline.convert.job import Job, Result
+from hookline.convert.steps.read_examples import example_of
 from hookline.core.errors import HooklineError, InvalidInput
 from hookline.evaluation import metrics
 from hookline.evaluation.picture import draw
-from hookline.evaluation.steps.read_examples import example_of
 from hookline.evaluation.truth import class_index, values
 from hookline.evaluation.workshop import PICTURE
 from hookline.runtime.backends.batches import Example

@@ -24,7 +24,10 @@ _SIZES = (8, 1, 64, 224)  # tried for dimensions that the model leaves open
 
 
 def run(job: Job) -> Result:
-    """Store the examples of `details["files"]` (name → path); at random without any."""
+    """Store the examples of `details["files"]` (name → path); at random without any.
+
+    A file that cannot be read is counted; with `details["is_strict"]` it is raised as InvalidInput.
+    """
     model = Model.load(msgspec.convert(job.details["pipeline"], PipelineSpec))
     files: dict[str, str] = job.details["files"]
     names, examples, errors = [], [], []
@@ -33,6 +36,8 @@ def run(job: Job) -> Result:
             examples.append(example_of(model, name, Path(path).read_bytes()))
             names.append(name)
         except HooklineError as error:
+            if job.details.get("is_strict"):
+                raise _refused(name, error) from error
             errors.append(f"{name}: {error}")
     if files and not examples:
         raise InvalidInput(
@@ -45,6 +50,14 @@ def run(job: Job) -> Result:
     store_examples(examples, set(model.batch_axis.inputs), Path(job.folder) / FILE)
     skipped = {"skipped": len(errors), "first_error": errors[0] if errors else ""}
     return Result(file=FILE, report={"names": names, **skipped})
+
+
+def _refused(name: str, error: HooklineError) -> InvalidInput:
+    return InvalidInput(
+        f"The model does not take the sample {Path(name).name}.",
+        why=f"{error.what} {error.why}".strip(),
+        hint=error.hint or "Give a file like those that streams of the model are sent.",
+    )
 
 
 def example_of(model: Model, name: str, body: bytes) -> Example:
