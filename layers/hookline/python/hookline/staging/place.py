@@ -45,12 +45,14 @@ class Place:
         server: ServerSpec,
         *,
         max_processes: int = MAX_CORES,
+        owner: str = "",
     ) -> LaunchSpec:
         """Stage the files here and say how to run them, in at most `max_processes` with devices.
 
-        Raise what prevents it.
+        `owner` is the stream that the devices are for, if it is one. Raise what prevents it.
         """
-        places = devices.places(model, serving, self.cache_dir / "neuroncores", self.dev)
+        locks = self.cache_dir / "devices"
+        places = devices.places(model, serving, locks, self.dev, owner=owner)
         staged = pipeline_spec(
             ports, model, serving, self.run_dir, self.cache_dir, cache_bytes=self.cache_bytes
         )

@@ -43,7 +43,8 @@ def stage(ports: Ports, tenant: str, group: str, place: Place, server: ServerSpe
     labels = {"tenant": tenant, "stream": str(stream_id)}
     server = msgspec.structs.replace(server, labels=labels, served=served)
     launch = place.run_dir / "launch.json"
-    runtime_spec.write(place.launch_spec(ports, model, serving, server), launch)
+    owner = f"{tenant}/{stream_id}"
+    runtime_spec.write(place.launch_spec(ports, model, serving, server, owner=owner), launch)
     # -P: nothing is imported from the working folder, where user code may write
     return [sys.executable, "-P", "-m", "hookline.runtime.replica", str(launch)]
 
