@@ -88,6 +88,17 @@ def test_jobs_and_triggers_run_on_no_neuroncore(plane: Plane) -> None:
         assert "jobs do not run there" in answer.body["title"]
 
 
+def test_a_job_that_asks_for_neuroncores_is_not_sent_to_the_compiler(plane: Plane) -> None:
+    model_id, volume_id = imported(plane)["id"], filled_volume(plane)
+    body = {"model_id": model_id, "device": "inf2"}
+    job = plane("POST", "/v1/batches", body | {"volume_id": volume_id})
+    trigger = plane("POST", f"/v1/volumes/{volume_id}/triggers", body)
+    for answer in (job, trigger):
+        assert answer.status == 422
+        assert answer.body["title"] == "Jobs and triggers do not run on inf2."
+        assert "cpu" in answer.body["hint"]
+
+
 @pytest.mark.parametrize(
     "body",
     [

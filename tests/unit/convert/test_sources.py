@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,15 @@ def test_a_core_ml_package_is_refused_with_what_to_do(name: str, tmp_path: Path)
     with pytest.raises(InvalidModel, match=f"{name} is a Core ML model") as caught:
         find_source(package)
     assert "Convert the model it was made from" in caught.value.hint
+
+
+def test_a_compiled_model_is_refused_with_where_it_runs(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "net.neuron", "w") as file:
+        file.writestr("neuron.json", "{}")
+
+    with pytest.raises(InvalidModel, match=r"net\.neuron is compiled for Inferentia") as caught:
+        find_source(tmp_path / "net.neuron")
+    assert "the model it was compiled from" in caught.value.hint
 
 
 def test_weights_beside_a_model_are_part_of_it(tmp_path: Path) -> None:

@@ -60,6 +60,12 @@ def checked_for_workers(call: Call, model: Model, fields: ServingFields) -> Serv
             why="A NeuronCore belongs to one process, and those of streams have them.",
             hint="Use the model that it was compiled from, or deploy a stream.",
         )
+    if fields.device in CORES_PER_CHIP:
+        raise InvalidInput(
+            f"Jobs and triggers do not run on {fields.device}.",
+            why="A NeuronCore belongs to one process, and those of streams have them.",
+            hint="Use cpu or gpu, or deploy a stream.",
+        )
     return checked(call, model, fields)
 
 

@@ -58,6 +58,11 @@ _REFUSALS: dict[Kind, tuple[str, str, str]] = {
         _NO_COREML,
         _FROM_ITS_SOURCE,
     ),
+    "neuron": (
+        "is compiled for Inferentia",
+        "Streams on instances with its NeuronCores run it, and nothing else does.",
+        "Deploy what `hookline model compile` made; here, use the model it was compiled from.",
+    ),
     "tflite": ("is a TensorFlow Lite model", "It has been cut down for phones.", _IN_ONNX),
     "gguf": ("is a GGUF file", "It is made for llama.cpp.", _IN_ONNX),
     "unknown": (
