@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,6 +39,12 @@ class Two(torch.nn.Module):
         return {"sum": left + right, "difference": left - right}
 
 torch.jit.script(Two()).save("two.pt")
+
+class Rigid(torch.nn.Module):
+    def forward(self, x):
+        return x @ torch.ones(3, 3, dtype=torch.float32)
+
+torch.jit.script(Rigid()).save("rigid.pt")
 np.savez("two.npz", left=np.zeros((1, 3), np.float32), right=np.zeros((1, 3), np.float32))
 """
 
@@ -71,6 +78,56 @@ def test_a_model_answers_as_in_torch(
     assert found.model["outputs"][0]["shape"] == [-1, 5]
     assert np.allclose(outputs(found.served), y.ravel(), atol=1e-6)
     assert found.batched == found.served
+
+
+@pytest.mark.parametrize(
+    ("name", "flags"), [("net.pt", ("--input-shape", "1,3,8,8")), ("net.pt2", ())]
+)
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_a_variant_in_half_precision_is_made_compared_and_served(
+    precision: str, name: str, flags: tuple[str, ...], cloud: Cloud, models: Path
+) -> None:
+    x, y = np.load(models / "x.npy"), np.load(models / "y.npy")
+    source = cloud.ask("model", "import", f"{models}/{name}", "--name", "net", *flags)
+
+    made = cloud.ask("model", "optimize", str(source["id"]), "--precision", precision)
+
+    shown = cloud.ask("model", "show", str(made["id"]))
+    original = cloud.ask("model", "show", str(source["id"]))
+    assert [shown[role] for role in ("format", "inputs", "outputs")] == [
+        original[role] for role in ("format", "inputs", "outputs")
+    ]
+    assert shown["variant"]["precision"] == precision
+    assert shown["variant"]["parent_id"] == source["id"]
+    found = shown["variant"]["accuracy"]
+    assert found["examples"] == 64
+    assert 0 < found["largest_error"] < 0.05
+    stream = cloud.ask("model", "deploy", str(made["id"]), "--force", "--wait")
+    body = json.dumps(x.tolist()).encode()
+    answer = cloud.predict(stream["presigned_token"], body, "application/json")
+    gap = np.abs(outputs(answer.json()) - y.ravel()).max()
+    assert 1e-7 < gap < 0.05  # float32 answers within 1e-7 or so
+    cloud.run("stream", "undeploy", str(stream["id"]))
+
+
+def test_a_file_is_imported_in_bf16(cloud: Cloud, models: Path) -> None:
+    made = cloud.ask("model", "import", f"{models}/net.pt2", "--name", "net", "--precision", "bf16")
+    shown = cloud.ask("model", "show", str(made["id"]))
+    assert shown["variant"]["precision"] == "bf16"
+    assert shown["inputs"][0]["dtype"] == "float32"
+
+
+def test_a_network_that_cannot_compute_in_bf16_says_why(cloud: Cloud, models: Path) -> None:
+    source = cloud.ask(
+        "model", "import", f"{models}/rigid.pt", "--name", "r", "--input-shape", "1,3"
+    )
+    before = cloud.ask("model", "list")
+
+    done = cloud.run("model", "optimize", str(source["id"]), "--precision", "bf16", status=6)
+
+    assert "The model does not run in bf16." in done.stderr
+    assert "Hint: " in done.stderr
+    assert cloud.ask("model", "list") == before
 
 
 def test_several_inputs_are_described_by_a_sample(cloud: Cloud, models: Path) -> None:

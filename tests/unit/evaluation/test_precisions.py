@@ -12,7 +12,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from hookline.convert.job import Job
-from hookline.convert.precisions import RECIPES, recipe
+from hookline.convert.precisions import RECIPES, TORCH_RECIPES, recipe
 from hookline.convert.steps import to_int4
 from hookline.core.errors import HooklineError, InvalidInput, InvalidModel
 from hookline.core.models import Precision
@@ -144,7 +144,9 @@ def test_many_files_are_taken_evenly() -> None:
     ("precision", "model_format", "sentence"),
     [
         ("bf16", "onnx", "onnxruntime has no convolution and no matrix product in bfloat16"),
-        ("int8", "pt2", "A pt2 model is served in the precision it was saved in"),
+        ("int8", "pt2", "A pt2 model is made in bf16 or fp16, not in int8"),
+        ("mixed", "torchscript", "A torchscript model is made in bf16 or fp16, not in mixed"),
+        ("fp16", "neuron", "A neuron model computes in what it was compiled for"),
         ("fp32", "onnx", "There is nothing to do for fp32"),
     ],
 )
@@ -276,6 +278,6 @@ def test_a_gemm_keeps_its_bias_in_four_bits(tmp_path: Path) -> None:
 
 
 def test_every_precision_says_how_it_is_made() -> None:
-    for each in RECIPES.values():
+    for each in (*RECIPES.values(), *TORCH_RECIPES.values()):
         assert each.method(has_files=True)
         assert each.method(has_files=False)

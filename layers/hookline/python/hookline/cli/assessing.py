@@ -48,7 +48,6 @@ def fetched(cloud: Client, model: Model, config: Config) -> Iterator[PipelineSpe
     with tempfile.TemporaryDirectory(prefix="hookline-model-") as scratch:
         path = Path(scratch).resolve() / "model"
         cloud.save_model(model.id, path)
-        dirs = backend_dirs(model.format, config.home / "cache")
         yield PipelineSpec(
             model_path=str(path),
             format=model.format,  # type: ignore[arg-type]  # the API answers just these words
@@ -56,7 +55,7 @@ def fetched(cloud: Client, model: Model, config: Config) -> Iterator[PipelineSpe
             outputs=_tensors(model.outputs) if model.format != "onnx" else (),
             labels=model.labels,
             preparation=msgspec.convert(model.preparation, Preparation),
-            site_dirs=tuple(str(each) for each in dirs),
+            site_dirs=_site_dirs(model.format, config),
             threads=_THREADS,
         )
 
@@ -102,7 +101,10 @@ def optimized(
     with fetched(cloud, model, config) as spec, tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "model.onnx"
         told = workshop(config).optimize(spec, precision, found, path, min_agreement=min_agreement)
-        described = {"variant": told | {"parent_id": model.id}}
+        described: dict[str, Any] = {"variant": told | {"parent_id": model.id}}
+        if model.format != "onnx":
+            described |= {"format": model.format}
+            described |= {"inputs": _told(model.inputs), "outputs": _told(model.outputs)}
         if model.conversion:
             described["conversion"] = model.conversion
         return cloud.import_model(
@@ -110,7 +112,7 @@ def optimized(
             name or f"{model.name} {precision}"[:MAX_NAME],
             labels=model.labels,
             preparation=model.preparation,
-            input_shape=_fixed(model),
+            input_shape=_fixed(model) if model.format == "onnx" else (),
             described=described,
         )
 
@@ -128,8 +130,11 @@ def in_precision(
     spec = PipelineSpec(
         model_path=str(found.path.resolve()),
         format=found.format,  # type: ignore[arg-type]  # the importer knows just these words
+        inputs=_tensors(found.inputs),
+        outputs=_tensors(found.outputs),
         labels=found.labels,
         preparation=msgspec.convert(preparation, Preparation),
+        site_dirs=_site_dirs(found.format, config),
         threads=_THREADS,
     )
     with material(cloud, how.place, None) as files, tempfile.TemporaryDirectory() as scratch:
@@ -210,6 +215,14 @@ def _fixed(model: Model) -> Sequence[int]:
     shape = model.inputs[0].shape if model.inputs else ()
     is_known = len(shape) > 1 and all(size > 0 for size in shape[1:])
     return shape[1:] if is_known else ()
+
+
+def _site_dirs(model_format: str, config: Config) -> tuple[str, ...]:
+    return tuple(str(each) for each in backend_dirs(model_format, config.home / "cache"))
+
+
+def _told(found: Sequence[Any]) -> list[dict[str, Any]]:
+    return [{"name": t.name, "dtype": t.dtype, "shape": list(t.shape)} for t in found]
 
 
 def _tensors(found: Sequence[Any]) -> tuple[Tensor, ...]:

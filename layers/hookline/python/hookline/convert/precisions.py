@@ -41,15 +41,29 @@ RECIPES: dict[Precision, Recipe] = {
     "int4": Recipe(f"{_STEPS}.to_int4", _INT4, _INT4),
 }
 
+_TORCH = f"{_STEPS}.to_torch_half"
+_BF16 = "weights and products in bfloat16, inputs and outputs as they were"
+TORCH_RECIPES: dict[Precision, Recipe] = {
+    "bf16": Recipe(_TORCH, _BF16, _BF16),
+    "fp16": Recipe(_TORCH, _FP16, _FP16),
+}
+
 
 def recipe(precision: Precision, model_format: str) -> Recipe:
     """How to make it. Raise InvalidInput or Unsupported, saying what works instead."""
-    if model_format != "onnx":
+    if model_format == "neuron":
         raise Unsupported(
-            f"A {model_format} model is served in the precision it was saved in.",
-            why="Its file holds code, which hookline does not rewrite.",
-            hint="Save it again in that precision, or export it to ONNX and import that.",
+            "A neuron model computes in what it was compiled for.",
+            hint="Compile the model it was made of again, with --precision.",
         )
+    if model_format != "onnx" and precision not in TORCH_RECIPES:
+        raise Unsupported(
+            f"A {model_format} model is made in {' or '.join(TORCH_RECIPES)}, not in {precision}.",
+            why="Its file holds code, in which hookline changes the types alone.",
+            hint="Use one of them, or export it to ONNX and import that.",
+        )
+    if model_format != "onnx":
+        return TORCH_RECIPES[precision]
     if precision == "bf16":
         raise Unsupported(
             "An ONNX model cannot be served in bf16 here.",

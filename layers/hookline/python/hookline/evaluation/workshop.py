@@ -84,7 +84,7 @@ class Workshop:
         with _scratch() as work:
             read = self._read(spec, material, work)
             examples = work / "read" / read.file
-            made = self._make(how, precision, spec, examples if material.files else None, work)
+            made = self._make(how, precision, spec, examples, work, bool(material.files))
             details = {
                 "pipeline": msgspec.to_builtins(spec),
                 "variant": str(made),
@@ -148,15 +148,22 @@ class Workshop:
         how: Recipe,
         precision: Precision,
         spec: PipelineSpec,
-        examples: Path | None,
+        examples: Path,
         work: Path,
+        has_files: bool,  # noqa: FBT001 - private
     ) -> Path:
-        site = self._site()
-        self.tell(f"Making it {precision}: {how.method(has_files=examples is not None)}.")
-        details = {"precision": precision, "examples": str(examples) if examples else ""}
+        site = self._site() if spec.format == "onnx" else _framework(spec)
+        self.tell(f"Making it {precision}: {how.method(has_files=has_files)}.")
+        details = {
+            "precision": precision,
+            "examples": str(examples) if has_files else "",
+            "like": str(examples),
+            "kind": spec.format,
+            "inputs": msgspec.to_builtins(spec.inputs),
+            "outputs": msgspec.to_builtins(spec.outputs),
+        }
         job = _job(how.module, spec.model_path, work / "make", details)
-        shown = [Path(spec.model_path), *([examples] if examples else [])]
-        return work / "make" / self.bench.run(job, *shown, site=site).file
+        return work / "make" / self.bench.run(job, Path(spec.model_path), examples, site=site).file
 
     def _site(self) -> Path | None:
         """The folder with the packages that make variants; None where this Python has them."""
@@ -187,6 +194,11 @@ def _scratch() -> Any:
 def _job(module: str, source: str, folder: Path, details: dict[str, Any]) -> Job:
     folder.mkdir()
     return Job(module=module, source=source, folder=str(folder), details=details)
+
+
+def _framework(spec: PipelineSpec) -> Path | None:
+    """Where the packages are that run it; None where this Python has them."""
+    return Path(spec.site_dirs[0]) if spec.site_dirs else None
 
 
 def _seen(spec: PipelineSpec) -> list[Path]:

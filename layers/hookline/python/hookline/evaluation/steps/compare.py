@@ -99,7 +99,7 @@ def _loaded(spec: PipelineSpec, job: Job) -> Model:
         return Model.load(spec)
     except HooklineError as error:
         raise Unsupported(
-            f"onnxruntime on this machine cannot run the model in {job.details['precision']}.",
+            f"This machine cannot run the model in {job.details['precision']}.",
             why=error.why or error.what,
             hint="Use another precision; fp16 and int8 with --calibrate suit most models.",
         ) from error
@@ -112,7 +112,7 @@ def refuse_if_endless(wanted: Outputs, found: Outputs, precision: str) -> None:
             raise InvalidModel(
                 f"In {precision} the model answers numbers that are not finite.",
                 why="A value in it is larger than the precision can hold.",
-                hint="Use mixed or int8, which keep such values.",
+                hint="Use bf16 of a PyTorch model, mixed or int8 of others: they keep such values.",
             )
 
 

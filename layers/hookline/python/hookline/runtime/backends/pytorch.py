@@ -59,7 +59,7 @@ class TorchBackend:
                 given = [_tensor(value, self._device) for value in values]
                 return [(name, _array(value)) for name, value in _named(self._module(*given))]
         except (RuntimeError, AssertionError, ValueError, IndexError, TypeError) as error:
-            raise InvalidInput("The model failed on this input.", why=_why(error)) from error
+            raise InvalidInput("The model failed on this input.", why=last_line(error)) from error
 
 
 def device_of(gpus: int) -> str:
@@ -83,7 +83,7 @@ def load_module(path: str, kind: str, device: str) -> Any:
     except Exception as error:  # torch raises whatever its readers meet
         raise ModelLoadFailed(
             f"The model cannot be loaded by torch {torch.__version__}.",
-            why=_why(error),
+            why=last_line(error),
             hint="Save it again with this version of torch, or export it to ONNX.",
         ) from error
 
@@ -126,7 +126,7 @@ def _named(answer: Any) -> list[tuple[str, Any]]:
     return [("output", answer)]
 
 
-def _why(error: Exception) -> str:
+def last_line(error: Exception) -> str:
     """The last line that says something: torch puts a stack of its own above it."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return (lines[-1] if lines else type(error).__name__)[:_MAX_WHY]
