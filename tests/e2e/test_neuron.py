@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from onnx import helper
 
 from hookline import Client
+from tests import onnx_models
 from tests.e2e.cloud import Cloud, until
 from tests.e2e.test_attacks import key
 from tests.fake_neuron.machine import network, neuron_home
@@ -57,13 +59,17 @@ def _failed(cloud: Cloud, stream_id: int) -> dict[str, Any] | None:
     return shown["failure"] if shown["status"] == "Failed" else None
 
 
-def test_what_cannot_be_is_told_in_a_sentence(cloud: Cloud, model_id: str, source_id: str) -> None:
+def test_what_cannot_be_is_told_in_a_sentence(cloud: Cloud, source_id: str, tmp_path: Path) -> None:
     def refusal(*arguments: str) -> str:
         return cloud.run(*arguments, status=6, environment={"UV_OFFLINE": "1"}).stderr
 
     int8 = refusal("model", "compile", source_id, "--target", "inf1", "--precision", "int8")
     assert "inf1 does not compute in int8" in int8
-    onnx = refusal("model", "compile", model_id, "--target", "inf2")
-    assert "this one is ONNX" in onnx
+    rows = (onnx_models.FLOAT, ("N", 3))
+    nodes = [helper.make_node("Relu", ["x"], ["a"]), helper.make_node("Hardmax", ["a"], ["y"])]
+    path = onnx_models.save(tmp_path / "odd.onnx", nodes, {"x": rows}, {"y": rows})
+    odd = cloud.ask("model", "import", str(path), "--name", "odd")
+    onnx = refusal("model", "compile", str(odd["id"]), "--target", "inf2")
+    assert "the operators Hardmax of ONNX do not become PyTorch here" in onnx
     undone = refusal("model", "deploy", source_id, "--device", "inf2", "--cores", "2")
     assert f"hookline model compile {source_id} --target inf2" in undone

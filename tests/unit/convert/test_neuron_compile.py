@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,12 @@ def test_a_model_is_compiled_and_answers_as_before(world: World, target: str) ->
         assert np.allclose(backend.run({"x": x})[0], x @ WEIGHTS[0] + WEIGHTS[1], atol=1e-6)
     finally:
         backend.close()
+
+
+def test_outputs_keep_the_names_of_the_model_that_it_was(world: World, target: str) -> None:
+    source = replace(world.source([("aten::linear", WEIGHTS)], ROWS), outputs=("scores",))
+    made = world.compiler().compile(source, Wanted(target))
+    assert [port.name for port in made.manifest.outputs] == ["scores"]
 
 
 def test_it_is_compiled_once_for_a_model_shapes_flags_and_compiler(

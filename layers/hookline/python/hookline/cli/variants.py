@@ -226,7 +226,7 @@ def evaluate(
 def compile_(
     shell: Shell, /, model_id: int, name: str | None, sdk: Path | None, **given: Any
 ) -> None:
-    """Make a model for Inferentia of a TorchScript or .pt2 model.
+    """Make a model for Inferentia of a TorchScript, .pt2 or ONNX model.
 
     It is compiled on this machine, which needs AWS's compiler and no device. The same model,
     shapes, options and compiler give the file that was made before.

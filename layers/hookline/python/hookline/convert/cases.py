@@ -22,12 +22,33 @@ _ROWS = (1, 3)
 _SIZES = (8, 1, 64, 224, 299)  # tried for dimensions that the model leaves open
 ARRAYS = (".npy", ".npz")  # samples that are the inputs themselves
 _MAX_WHY = 300
+# Beyond this a conversion computes something else: float32 itself is some 1e-6 off.
+_RELATIVE, _ABSOLUTE = 1e-2, 1e-3
 
 
 def record(job: Job, inputs: Sequence[Tensor], call: Callable[[list[Array]], list[Array]]) -> int:
     """Run the source on random inputs and on the samples, and store all; return how many."""
     made = [_first_that_runs(inputs, rows, call) for rows in _ROWS]
     made += tried(job, inputs, call)
+    return _store(job, made)
+
+
+def ask(
+    job: Job,
+    inputs: Sequence[Tensor],
+    shapes: Sequence[Sequence[Sequence[int]]],
+    call: Callable[[list[Array]], list[Array]],
+) -> int:
+    """Run it on random inputs of each of `shapes`, one for each input, and store all."""
+    made = []
+    for several in shapes:
+        fixed = [Tensor(t.name, t.dtype, tuple(s)) for t, s in zip(inputs, several, strict=True)]
+        given = random_inputs(fixed, 1, 1)
+        made.append((given, call(given)))
+    return _store(job, made)
+
+
+def _store(job: Job, made: Sequence[Case]) -> int:
     stored: dict[str, Any] = {}
     for index, (given, answered) in enumerate(made):
         stored |= {f"{index}.in.{at}": value for at, value in enumerate(given)}
@@ -83,6 +104,32 @@ def largest_difference(wanted: Array, found: Array) -> float:
         same = (both[0] == both[1]) | (np.isnan(both[0]) & np.isnan(both[1]))
         return float(np.where(same, 0.0, np.abs(both[0] - both[1])).max())
     return float(np.mean(wanted.astype(str) != found.astype(str)))
+
+
+def held(wanted: Sequence[Array], found: Sequence[Array]) -> float:
+    """The largest difference of the outputs. Raise InvalidModel where it is no rounding."""
+    if len(found) != len(wanted):
+        raise InvalidModel(
+            f"The converted model has {len(found)} outputs, the original {len(wanted)}."
+        )
+    gaps = [largest_difference(one, other) for one, other in zip(wanted, found, strict=True)]
+    for one, other, gap in zip(wanted, found, gaps, strict=True):
+        _refuse_if_wrong(one, other, gap)
+    return max(gaps)
+
+
+def _refuse_if_wrong(wanted: Array, found: Array, difference: float) -> None:
+    if wanted.dtype.kind in "fc" and np.allclose(
+        wanted, found, rtol=_RELATIVE, atol=_ABSOLUTE, equal_nan=True
+    ):
+        return
+    if wanted.dtype.kind not in "fc" and difference == 0:
+        return
+    raise InvalidModel(
+        f"The converted model answers up to {difference:.3g} differently from the original.",
+        why="Both were run on the same inputs.",
+        hint="Convert it with the framework's own tools, compare, and import what they made.",
+    )
 
 
 def _first_that_runs(

@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -16,11 +16,12 @@ from hookline.adapters.machine.environments import find_python, install
 from hookline.adapters.machine.fetched import built_once
 from hookline.convert.isolation import Bench
 from hookline.convert.job import Job, Result, Tensor
+from hookline.convert.routes import ONNX_TO_TORCH
+from hookline.convert.torchscript import as_torchscript, check_operators
 from hookline.core.errors import (
     DeadlineExceeded,
     HooklineError,
     InvalidInput,
-    InvalidModel,
     Unavailable,
 )
 from hookline.core.neuroncores import CORES_PER_CHIP, MAX_CORES
@@ -85,6 +86,7 @@ class Source:
     sha256: str
     format: str
     inputs: tuple[Tensor, ...]
+    outputs: tuple[str, ...] = ()  # where the file does not name them
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,16 +179,14 @@ class Compiler:
         """The compiled file, made unless it was before. Raise what stops it."""
         check(wanted)
         if source.format == "onnx":
-            raise InvalidModel(
-                "AWS's compilers take PyTorch models, and this one is ONNX.",
-                hint="Import the model as TorchScript, and compile that.",
-            )
+            check_operators(source.path)
         shapes = bucket_shapes(source.inputs, wanted)
         cache = self.cache_dir.resolve()
         cache.mkdir(parents=True, exist_ok=True)
         place = self._place(wanted.target, cache)
         versions = self._told(place, wanted, cache)
         key = [source.sha256, shapes, wanted.arguments, asdict(wanted), versions, _VERSION]
+        key += [ONNX_TO_TORCH.packages, ONNX_TO_TORCH.version] if source.format == "onnx" else []
         digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()
         build = partial(self._build, source, wanted, shapes, place)
         late = DeadlineExceeded("Another process has been compiling this model for an hour.")
@@ -238,11 +238,14 @@ class Compiler:
         folder, kept = work / "step", work / "kept"
         folder.mkdir()
         kept.mkdir()
+        if source.format == "onnx":
+            source = self._scripted(source, shapes, work)
         details = asdict(wanted) | {
             "does": "compile",
             "kind": source.format,
             "arguments": list(wanted.arguments),
             "inputs": [asdict(tensor) for tensor in source.inputs],
+            "outputs": list(source.outputs),
             "shapes": shapes,
             "programs": str(place.programs),
         }
@@ -261,3 +264,9 @@ class Compiler:
                 f"Compiling the model took longer than {self.bench.timeout_s:,.0f} s.",
                 hint="Compile fewer buckets, or on a faster machine.",
             ) from error
+
+    def _scripted(self, source: Source, shapes: list[list[tuple[int, ...]]], work: Path) -> Source:
+        """An ONNX model as PyTorch, which is what AWS's compilers take."""
+        cache = self.cache_dir.resolve()
+        made = as_torchscript(self.bench, cache, self.tell, source.path, shapes, work)
+        return replace(source, path=made.path, format="torchscript", outputs=made.output_names)

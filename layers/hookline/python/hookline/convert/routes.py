@@ -33,6 +33,10 @@ _TENSORFLOW = (
 )
 # MXNet ended with 1.9.1, which needs a numpy that has np.bool; that one ended with Python 3.11.
 _MXNET = ("mxnet==1.9.1", "numpy==1.23.5", "onnx==1.13.1", "protobuf==3.20.3")
+# What no service runs: compilers of devices take it.
+ONNX_TO_TORCH = Route(
+    "PyTorch from ONNX", f"{_STEPS}.onnx_to_torch", (*TORCH.requirements, "onnx==1.23.2")
+)
 ROUTES: dict[Kind, Route] = {
     "torchscript": Route("TorchScript", f"{_STEPS}.read_torch", TORCH.requirements),
     "pt2": Route("torch.export", f"{_STEPS}.read_torch", TORCH.requirements),

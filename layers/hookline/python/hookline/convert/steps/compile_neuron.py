@@ -47,7 +47,10 @@ def run(job: Job) -> Result:
     ports = [Port(str(each["name"]), str(each["dtype"])) for each in job.details["inputs"]]
     traces = _traced(job, ports)
     answers = traces[0].answers
-    outputs = tuple(Port(name, str(value.dtype)) for name, value in answers)
+    names = job.details["outputs"] or [name for name, _ in answers]
+    outputs = tuple(
+        Port(name, str(value.dtype)) for name, (_, value) in zip(names, answers, strict=True)
+    )
     manifest = Manifest(
         target=target,
         cores=int(job.details["cores"]),
