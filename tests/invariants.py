@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from hashlib import sha256
 from itertools import pairwise
 
-from hookline.batch.results import cell
 from hookline.batch.verify import verify
 from hookline.core.ports import Ports
 from hookline.core.records import Job, Shard, number
+from hookline.core.sheets import cell
 
 MOVES: dict[str, frozenset[str]] = {
     "Received": frozenset({"Queued", "Stopping", "Failed"}),

@@ -79,6 +79,9 @@ def test_results_are_refused_while_a_job_runs_and_a_stopped_job_is_partial(
     job_id = str(started["id"])
     until(lambda: cloud.ask("batch", "show", job_id)["status"] == "Running")
     cloud.run("batch", "results", job_id, status=5)
+    so_far = cloud.run("batch", "results", job_id, "--partial")
+    assert f"Job {job_id} is Running" in so_far.stderr
+    assert all(row.endswith(",x,") for row in so_far.stdout.splitlines())
     assert cloud.ask("batch", "stop", job_id)["status"] in {"Stopping", "Stopped"}
     until(lambda: cloud.ask("batch", "show", job_id)["status"] == "Stopped", 15)
     refused = cloud.run("batch", "results", job_id, status=5)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hookline.batch import manifest
-from hookline.batch.parts import Row, RowError, decoded, encoded
+from hookline.core.rows import Row, RowError, decoded, encoded
 from hookline.core.topology import SHARDS
 from tests.invariants import check_job, check_moves, check_shards, csv_rows
 from tests.unit.batch.cloud import Cloud

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
@@ -60,6 +61,13 @@ def rows(tenant: Tenant, job_id: int) -> list[list[str]]:
     data = tenant.follow(found["request"])
     assert (len(data), sha256(data).hexdigest()) == (found["size_bytes"], found["sha256"])
     return list(csv.reader(io.StringIO(data.decode())))
+
+
+def names_of_parts(tenant: Tenant, job_id: int) -> list[str]:
+    """Of the rows in the parts of a job."""
+    parts = tenant.ask("GET", f"/v1/batches/{job_id}/parts")["items"]
+    lines = b"".join(tenant.follow(part["request"]) for part in parts).splitlines()
+    return [json.loads(line)["name"] for line in lines]
 
 
 def stream(tenant: Tenant, stream_id: int) -> dict[str, Any]:

@@ -164,6 +164,8 @@ class Hardship:
         made = self.tenant.ask("POST", f"/v1/batches/{job['id']}/retry", {"bundle": None})
         again = story.ended(self.cloud, self.tenant, made["id"])
         assert (again["status"], again["succeeded"]) == ("Completed", job["total"]), again
+        names = [row[0] for row in client.rows(self.tenant, made["id"])]
+        assert client.names_of_parts(self.tenant, made["id"]) == names
         self._forget_secret()
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("hookline.batch.verify.CALL_S", 0.0)  # one shard a call

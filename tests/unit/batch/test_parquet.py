@@ -14,9 +14,9 @@ from pyarrow import parquet as pq
 
 from hookline.batch import manifest, parquet, shards
 from hookline.batch.parquet import Place, Tables
-from hookline.batch.parts import Row, RowError
 from hookline.batch.verify import verify
 from hookline.core.records import Job, Volume
+from hookline.core.rows import Row, RowError
 from hookline.runtime.items import Answer, Item, Outcome
 from tests.invariants import check_job, csv_rows
 from tests.unit.batch.world import TENANT, World

@@ -6,8 +6,9 @@ import json
 
 import pytest
 
-from hookline.batch.parts import Row, RowError
-from hookline.batch.results import FLUSH_CHARS, Columns, Digest, cell, csv_lines, json_lines
+from hookline.batch.results import Digest
+from hookline.core.rows import Row, RowError
+from hookline.core.sheets import FLUSH_CHARS, Columns, cell, csv_lines, json_lines
 
 
 def row(index: int, name: str, output: str = "1") -> Row:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from hookline.batch import manifest, parts
-from hookline.batch.parts import Row
+from hookline.batch import manifest
 from hookline.batch.verify import verify
 from hookline.core.records import Job
+from hookline.core.rows import Row, decoded, encoded
 from tests.invariants import check_job, csv_rows
 from tests.unit.batch.world import TENANT, World
 
@@ -30,7 +30,7 @@ def rows_of(world: World) -> list[Row]:
     rows: list[Row] = []
     for shard in world.shards():
         with world.ports.blobs.open(shard.part_key) as file:
-            rows += parts.decoded(file)
+            rows += decoded(file)
     return rows
 
 
@@ -130,7 +130,7 @@ def test_a_retry_that_changes_a_row_it_should_have_kept_is_found(world: World) -
     shard = world.shards()[0]
     rows = [row for row in rows_of(world) if row.index < shard.count]
     rows[5] = Row(index=5, name=rows[5].name, output="another", job_id=21)
-    world.ports.blobs.put(shard.part_key, parts.encoded(rows))
+    world.ports.blobs.put(shard.part_key, encoded(rows))
 
     problems = verify(world.ports, world.job()).problems
     assert "Row 5 is not the one of the job that was tried again." in problems

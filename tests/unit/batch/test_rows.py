@@ -5,11 +5,12 @@ import msgspec
 from hookline.batch import parts
 from hookline.batch.entries import Entry
 from hookline.batch.journal import MAX_STRIKES, Journal
-from hookline.batch.parts import Counts, Row
+from hookline.batch.parts import Counts
 from hookline.batch.rows import row_of
 from hookline.core.errors import HookFailed
 from hookline.core.ports import Ports
 from hookline.core.records import Shard
+from hookline.core.rows import Row, encoded
 from hookline.runtime.items import Answer
 
 ENTRY = Entry(index=3, name="a.png", size_bytes=1, etag="")
@@ -25,7 +26,7 @@ def test_a_part_has_the_documented_lines() -> None:
         row_of(ENTRY, HookFailed("It broke.", why="Too small.")),
     ]
 
-    assert [msgspec.json.decode(line) for line in parts.encoded(rows).splitlines()] == [
+    assert [msgspec.json.decode(line) for line in encoded(rows).splitlines()] == [
         {"i": 3, "name": "a.png", "output": "1"},
         {
             "i": 3,
@@ -46,7 +47,7 @@ def test_a_message_that_no_file_could_hold_is_cut_and_made_valid() -> None:
 
     assert row.error is not None
     assert row.error.message.startswith("?xx")
-    assert len(parts.encoded([row])) < 3000
+    assert len(encoded([row])) < 3000
 
 
 def test_the_first_part_is_the_part(ports: Ports) -> None:

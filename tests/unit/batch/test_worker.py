@@ -8,11 +8,11 @@ from dataclasses import replace
 import pytest
 
 from hookline.batch import journal, parts, rows
-from hookline.batch.parts import Row
 from hookline.batch.worker import Worker
 from hookline.core.errors import Unavailable
 from hookline.core.models import Model
 from hookline.core.records import Job, Shard
+from hookline.core.rows import Row
 from hookline.core.topology import FINISH, PLAN, SHARDS
 from hookline.runtime.engine import EngineDied
 from hookline.runtime.items import Answer

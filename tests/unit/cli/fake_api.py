@@ -45,6 +45,7 @@ class FakeApi:
     traffic: list[dict[str, Any]] = field(default_factory=list)
     blobs: dict[str, bytes] = field(default_factory=dict)
     results: dict[int, bytes] = field(default_factory=dict)
+    parts: list[bytes] = field(default_factory=list)
     statuses: list[Json] = field(default_factory=list)
     script: list[httpx2.Response | BaseException] = field(default_factory=list)
     requests: list[httpx2.Request] = field(default_factory=list)
@@ -249,6 +250,18 @@ class FakeApi:
         }
         return httpx2.Response(200, json=answer)
 
+    def job_parts(self, request: httpx2.Request, job_id: str) -> httpx2.Response:
+        self._known("batch", self.jobs, job_id)
+        items = []
+        for index, part in enumerate(self.parts):
+            path = f"/blobs/parts/{job_id}/{index}"
+            self.blobs.setdefault(path, part)
+            signed = {"method": "GET", "url": path, "headers": {}}
+            first, rows = json.loads(part.partition(b"\n")[0])["i"], part.count(b"\n")
+            counts = {"succeeded": rows, "failed": 0}
+            items.append({"index": index, "first": first, **counts, "request": signed})
+        return page_of(request, items)
+
     def verify_job(self, request: httpx2.Request, job_id: str) -> httpx2.Response:
         job = self._known("batch", self.jobs, job_id)
         found = page_of(request, [{"problem": text} for text in self.problems])
@@ -379,6 +392,7 @@ ROUTES: tuple[tuple[str, str, Answer], ...] = (
     ("POST", f"/v1/batches{_ID}/retry", FakeApi.retry_job),
     ("POST", f"/v1/batches{_ID}/stop", FakeApi.stop_job),
     ("GET", f"/v1/batches{_ID}/results", FakeApi.job_results),
+    ("GET", f"/v1/batches{_ID}/parts", FakeApi.job_parts),
     ("GET", f"/v1/batches{_ID}/verify", FakeApi.verify_job),
     ("GET", "/v1/me", FakeApi.me),
     ("POST", "/v1/users", FakeApi.create_user),

@@ -542,6 +542,44 @@ def test_partial_results_need_a_word(tmp_path: Path, api: FakeApi, hookline: Cal
     assert target.read_bytes() == b"a.png,7\n"
 
 
+def test_a_job_that_runs_gives_the_rows_that_are_done_for_a_word(
+    api: FakeApi, hookline: Call
+) -> None:
+    api.jobs[21] = JOB | {"status": "Running", "total": 5, "done": 3}
+    api.parts = [
+        b'{"i":0,"name":"a","output":"=1"}\n',
+        b'{"i":1,"name":"b","output":"-1"}\n{"i":2,"name":"c","output":"8"}\n',
+        b'{"i":4,"name":"e","error":{"code":"hook_failed","message":"No."}}\n',
+    ]
+
+    refused = hookline("batch", "results", "21")
+    given = hookline("batch", "results", "21", "--partial")
+
+    assert refused.exit_code == 5
+    assert given.stderr == "Job 21 is Running: 3 of its 5 rows are done.\n"
+    assert given.stdout_bytes == b"a,'=1,\r\nb,-1,\r\nc,8,\r\ne,,hook_failed: No.\r\n"
+
+
+def test_the_rows_of_a_job_that_runs_go_to_a_file_whole_or_not_at_all(
+    tmp_path: Path, api: FakeApi, hookline: Call
+) -> None:
+    api.jobs[21] = JOB | {"status": "Running", "output_format": "jsonl"}
+    api.parts = [b'{"i":0,"name":"a","output":"[1]","json":true}\n']
+    target = tmp_path / "r.jsonl"
+    call = ("batch", "results", "21", "--partial", "-O", str(target))
+
+    assert hookline(*call).exit_code == 0
+    assert target.read_bytes() == b'{"path":"a","output":[1],"error":null}\n'
+    api.blobs["/blobs/parts/21/0"] = b""
+    damaged = hookline(*call)
+    assert (damaged.exit_code, "arrived damaged" in damaged.stderr) == (8, True)
+    assert target.read_bytes().startswith(b'{"path":"a"')
+    api.blobs["/blobs/parts/21/0"] = b'{"i":1,"name":"b","output":"1"}\n'
+    assert "Row 1 stands where 0 should" in hookline(*call).stderr
+    api.blobs["/blobs/parts/21/0"] = b'{"i":0,"na'
+    assert "arrived damaged" in hookline(*call).stderr
+
+
 def test_damaged_results_replace_nothing(tmp_path: Path, api: FakeApi, hookline: Call) -> None:
     api.jobs[21] = JOB | {"status": "Completed"}
     api.results[21] = b"a.png,7\n"

@@ -12,11 +12,10 @@ from collections.abc import Sequence
 
 import msgspec
 
-from hookline.batch import parts
-from hookline.batch.parts import Row
 from hookline.core.errors import NotFound
 from hookline.core.ports import Blobs
 from hookline.core.records import Shard
+from hookline.core.rows import Row, decoded, encoded
 
 MAX_STRIKES = 2
 SAVE_EVERY_S = 10.0
@@ -46,7 +45,7 @@ class Journal:
                 return cls(blobs, shard, Suspicion(), [])
             with blobs.open(key_of(shard)) as file:
                 suspicion = msgspec.json.decode(next(file), type=Suspicion)
-                return cls(blobs, shard, suspicion, list(parts.decoded(file)))
+                return cls(blobs, shard, suspicion, list(decoded(file)))
         except NotFound:
             return cls(blobs, shard, Suspicion(), [])
 
@@ -77,7 +76,7 @@ class Journal:
         self._suspicion, self._written_at = suspicion, time.monotonic()
         self._may_be_stored = True
         head = msgspec.json.encode(suspicion) + b"\n"
-        self._blobs.put(self._key, head + parts.encoded(rows))
+        self._blobs.put(self._key, head + encoded(rows))
 
 
 def key_of(shard: Shard) -> str:

@@ -14,9 +14,9 @@ from weakref import finalize
 
 import msgspec
 
-from hookline.batch.parts import Row
 from hookline.core.errors import InvalidInput
 from hookline.core.extras import check_parquet
+from hookline.core.rows import Row
 
 SUFFIX = ".parquet"
 STEP_ROWS = 1024  # decoded at once; what is read ahead of them is BUFFER_BYTES a column

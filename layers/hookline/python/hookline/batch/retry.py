@@ -12,12 +12,12 @@ from functools import partial
 
 import msgspec
 
-from hookline.batch import jobs, manifest, parts, shards
+from hookline.batch import jobs, manifest, shards
 from hookline.batch.entries import Entry, Source
-from hookline.batch.parts import Row
 from hookline.core.errors import CallerError, NotFound
 from hookline.core.ports import Blobs, Ports
 from hookline.core.records import Job, Shard, Volume
+from hookline.core.rows import Row, decoded
 
 LOOKERS = 16  # files are looked at one by one, and may be far away
 
@@ -57,7 +57,7 @@ def kept(blobs: Blobs, job: Job, shard: Shard) -> Mapping[int, Row]:
         return {}
     try:
         with blobs.open(shard.changed(job_id=job.retry_of).part_key) as file:
-            rows = list(parts.decoded(file))
+            rows = list(decoded(file))
     except NotFound:
         return {}
     return {row.index: _made_by(job.retry_of, row) for row in rows if row.error is None}

@@ -9,13 +9,12 @@ import msgspec
 
 from hookline.batch.entries import Entry
 from hookline.batch.journal import Journal
-from hookline.batch.parts import Row, RowError
 from hookline.batch.reading import Loaded, Reader, load
 from hookline.batch.session import Session
-from hookline.batch.split import MIME_TYPES, suffix_of
 from hookline.batch.watch import Watch
 from hookline.core.errors import HookCrashed, HooklineError, InvalidOutput
-from hookline.core.names import mime_type_of
+from hookline.core.names import mime_type_of, record_type_of
+from hookline.core.rows import Row, RowError
 from hookline.runtime.items import Answer, Item, Outcome
 
 MAX_OUTPUT_BYTES = 16 * 1024 * 1024
@@ -112,7 +111,7 @@ class Rows:
 
 def item_of(entry: Entry, body: bytes) -> Item:
     """The file, or the record, as the pipeline takes it."""
-    mime_type = MIME_TYPES[suffix_of(entry.file)] if entry.is_record else mime_type_of(entry.name)
+    mime_type = record_type_of(entry.file) if entry.is_record else mime_type_of(entry.name)
     return Item(body=body, mime_type=mime_type, name=entry.name)
 
 

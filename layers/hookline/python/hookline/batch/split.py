@@ -14,26 +14,16 @@ from hookline.batch import parquet
 from hookline.batch.entries import Entry, File, Source
 from hookline.core.errors import InvalidInput, NotFound
 from hookline.core.extras import check_parquet
-
-MIME_TYPES = {
-    ".jsonl": "application/json",
-    ".csv": "text/csv",
-    parquet.SUFFIX: "application/json",
-}
+from hookline.core.names import records_suffix_of
 
 _PIECE_BYTES = 64 * 1024
 _BOM = b"\xef\xbb\xbf"
 
 
-def suffix_of(name: str) -> str:
-    """The ending that says that a file has records; "" for any other file."""
-    return next((suffix for suffix in MIME_TYPES if name.lower().endswith(suffix)), "")
-
-
 def split(source: Source, files: Iterator[File], *, has_header: bool) -> Iterator[File]:
     """The records of the files that have some, and the other files as they are."""
     for file in files:
-        if suffix_of(file.name):
+        if records_suffix_of(file.name):
             yield from _records(source, file, 0, 1, has_header=has_header)
         else:
             yield file
@@ -57,7 +47,7 @@ def rest(source: Source, last: Entry) -> Iterator[File]:
 def _records(
     source: Source, file: File, start: int, number: int, *, has_header: bool
 ) -> Iterator[File]:
-    is_csv = suffix_of(file.name) == ".csv"
+    is_csv = records_suffix_of(file.name) == ".csv"
     try:
         if parquet.is_parquet(file.name):
             yield from _rows(source, file, number)

@@ -16,11 +16,12 @@ import msgspec
 
 from hookline.batch import manifest, parquet, parts, results, retry, shards
 from hookline.batch.entries import Entry
-from hookline.batch.parts import Counts, Row
+from hookline.batch.parts import Counts
 from hookline.control import verification
 from hookline.core.errors import BadRequest, HooklineError, NotFound
 from hookline.core.ports import Ports
 from hookline.core.records import Job, Shard
+from hookline.core.rows import Row, decoded
 from hookline.core.topology import Handler
 from hookline.core.views.jobs import VerificationView
 
@@ -159,7 +160,7 @@ def _checked(ports: Ports, job: Job, shard: Shard, place: Place) -> tuple[Place,
 
 def _rows(ports: Ports, shard: Shard) -> list[Row]:
     with ports.blobs.open(shard.part_key) as file:
-        return list(parts.decoded(file))
+        return list(decoded(file))
 
 
 def _mismatches(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -25,7 +27,8 @@ from hookline.cli.shell import Shell, pass_shell
 from hookline.core.errors import Conflict
 
 if TYPE_CHECKING:
-    from hookline.client.views import Job, Results
+    from hookline import Client
+    from hookline.client.views import Job
 
 LISTED = ("id", "model_id", "volume_id", "status", "done", "total", "failed", "created_at")
 CHECKED = ("id", "status", "succeeded", "failed", "pending", "total")
@@ -173,21 +176,30 @@ def stop(shell: Shell, /, job_id: int) -> None:
 
 @batch_command.command(
     "results",
-    examples=("hookline batch results 21", "hookline batch results 21 -O results.csv"),
+    examples=(
+        "hookline batch results 21",
+        "hookline batch results 21 -O results.csv",
+        "hookline batch results 21 --partial",
+    ),
 )
 @click.argument("job_id", type=ID)
 @click.option("-O", "--output-file", metavar="FILE", help="Write here, whole or not at all.")
-@click.option("--partial", is_flag=True, help="Accept the rows of a job that was stopped.")
+@click.option("--partial", is_flag=True, help="Accept the rows that are there so far.")
 @pass_shell
 def results(shell: Shell, /, job_id: int, output_file: str | None, *, partial: bool) -> None:
-    """Print the CSV of a job: the path of each file, and its output."""
+    """Print the CSV of a job: the path of each file, and its output.
+
+    Of a job that runs, --partial gives the rows that are done, with their errors; others follow.
+    """
     with shell.client() as cloud:
-        found = cloud.results(job_id)
-        _check_whole(found, is_partial_fine=partial or shell.is_seed)
+        chunks = _chunks(cloud, job_id, is_partial_fine=partial, is_seed=shell.is_seed)
         if output_file:
-            cloud.save(found, output_file)
+            from hookline.client.files import replaced  # noqa: PLC0415 - help needs none
+
+            with replaced(Path(output_file)) as target:
+                target.writelines(chunks)
             return
-        for chunk in cloud.download(found):
+        for chunk in chunks:
             sys.stdout.buffer.write(chunk)
         sys.stdout.buffer.flush()
 
@@ -212,13 +224,18 @@ def verify(shell: Shell, /, job_id: int) -> None:
     sys.exit(exits.OK if found.is_exact else exits.SERVER)
 
 
-def _check_whole(found: Results, *, is_partial_fine: bool) -> None:
-    if not found.is_partial:
-        return
-    sentence = f"Job {found.id} was stopped: its results are not of every file."
-    if not is_partial_fine:
-        raise Conflict(sentence, hint="Take what there is with --partial.")
-    exits.say(sentence)
+def _chunks(cloud: Client, job_id: int, *, is_partial_fine: bool, is_seed: bool) -> Iterator[bytes]:
+    """The results; of a job that was stopped or still runs, what there is, with a word of it."""
+    if is_partial_fine and not (job := cloud.batch(job_id)).has_ended:
+        exits.say(f"Job {job_id} is {job.status}: {job.done:,} of its {job.total:,} rows are done.")
+        return cloud.rows_so_far(job)
+    found = cloud.results(job_id)
+    if found.is_partial:
+        sentence = f"Job {job_id} was stopped: its results are not of every file."
+        if not (is_partial_fine or is_seed):
+            raise Conflict(sentence, hint="Take what there is with --partial.")
+        exits.say(sentence)
+    return cloud.download(found)
 
 
 def _end(shell: Shell, job: Job) -> None:

@@ -10,7 +10,16 @@ from urllib.parse import quote
 
 import httpx2
 
-from hookline.client import artifacts, downloads, files, predicting, uploads, verifying, views
+from hookline.client import (
+    artifacts,
+    downloads,
+    files,
+    predicting,
+    sofar,
+    uploads,
+    verifying,
+    views,
+)
 from hookline.client.deployment import Deployment, Gathering, Predicting, Serving, Shape
 from hookline.client.polling import until
 from hookline.client.replica import Replica, here
@@ -371,6 +380,15 @@ class Client:
         results = self.results(job_id)
         self.save(results, path)
         return results
+
+    def rows_so_far(self, job: views.Job) -> Iterator[bytes]:
+        """The rows of a job that runs, in the order of its files, as CSV in chunks.
+
+        The column of errors is always there. JSON lines if the job is not to make CSV.
+
+        >>> Path("so_far.csv").write_bytes(b"".join(cloud.rows_so_far(cloud.batch(21))))
+        """
+        return sofar.sheet(self._wire, job)
 
     def verify_batch(self, job_id: int) -> views.Verification:
         """Check that every file of a job is one row of its CSV, which is downloaded for it.

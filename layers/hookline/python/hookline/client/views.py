@@ -317,6 +317,16 @@ class Results(View, frozen=True, kw_only=True):
     sha256: str = ""
 
 
+class Part(View, frozen=True, kw_only=True):
+    """Rows of a job that are there, as JSON lines; `first` is the place of the first file."""
+
+    index: int
+    first: int
+    request: SignedRequest
+    succeeded: int = 0
+    failed: int = 0
+
+
 class Verification(View, frozen=True, kw_only=True):
     """What a check of a job has found: nothing in `problems` means that its promise holds."""
 

@@ -23,7 +23,7 @@ from hookline.core.records import Job, Notice, Shard, Volume, number
 from hookline.core.requests import NewJob, NewRetry, ServingFields
 from hookline.core.targets import OPEN_INTERNET, Targets
 from hookline.core.topology import FINISH, Handler
-from hookline.core.views.jobs import JobStatusView, JobView, NoticeView, ResultsView
+from hookline.core.views.jobs import JobStatusView, JobView, NoticeView, PartView, ResultsView
 from hookline.core.views.view import PageView, RequestView
 
 router = app.Router()
@@ -166,7 +166,7 @@ def results(call: Calling, job_id: int) -> ResultsView:
         raise Conflict(
             f"The job {job_id} has not ended.",
             why=f"It is {job.status}.",
-            hint=f"Wait with `hookline batch watch {job_id}`.",
+            hint=f"Wait with `hookline batch watch {job_id}`, or take what is done with --partial.",
         )
     if not job.results_key:
         raise Conflict(
@@ -179,4 +179,30 @@ def results(call: Calling, job_id: int) -> ResultsView:
         size_bytes=job.results_size_bytes,
         sha256=job.results_sha256,
         request=RequestView.of(call.ports.blobs.presign("GET", job.results_key)),
+    )
+
+
+@router.get("/v1/batches/<job_id>/parts")
+def parts(
+    call: Calling, job_id: int, limit: Limit = 100, page_token: PageToken = ""
+) -> PageView[PartView]:
+    """List the rows that are there so far, shard by shard in the order of the files.
+
+    A job that runs gains parts, and those that are there never change.
+    """
+    job, turn = call.find(Job, job_id), paging.turn(call, limit, page_token)
+    found = call.ports.catalog.query(
+        Shard, call.tenant, prefix=f"{number(job.id)}/", after=turn.after, limit=limit
+    )
+    done = [_part(call, shard) for shard in found.items if shard.is_done]
+    return turn.answer(done, found.after)
+
+
+def _part(call: Call, shard: Shard) -> PartView:
+    return PartView(
+        index=shard.index,
+        first=shard.first,
+        succeeded=shard.succeeded,
+        failed=shard.failed,
+        request=RequestView.of(call.ports.blobs.presign("GET", shard.part_key)),
     )

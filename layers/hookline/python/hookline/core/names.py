@@ -28,7 +28,23 @@ _MIME_TYPES = {
     ".webp": "image/webp",
 }
 
+_RECORD_TYPES = {
+    ".jsonl": "application/json",
+    ".csv": "text/csv",
+    ".parquet": "application/json",
+}
+
 
 def mime_type_of(name: str) -> str:
     """The MIME type of a file called `name`; OCTET_STREAM when its name says nothing."""
     return _MIME_TYPES.get(PurePosixPath(name).suffix.lower(), OCTET_STREAM)
+
+
+def records_suffix_of(name: str) -> str:
+    """The ending that says that a file has records; "" for any other file."""
+    return next((suffix for suffix in _RECORD_TYPES if name.lower().endswith(suffix)), "")
+
+
+def record_type_of(name: str) -> str:
+    """The MIME type of a record of the file called `name`; OCTET_STREAM if it has none."""
+    return _RECORD_TYPES.get(records_suffix_of(name), OCTET_STREAM)

@@ -201,6 +201,7 @@ FUNCTIONS: tuple[Function, ...] = (
             "POST /v1/batches/{job_id}/retry",
             "POST /v1/batches/{job_id}/stop",
             "GET /v1/batches/{job_id}/results",
+            "GET /v1/batches/{job_id}/parts",
         ),
         grants=_grants(
             "catalog own: get put",

@@ -77,6 +77,16 @@ class ResultsView(View):
     request: RequestView
 
 
+class PartView(View):
+    """The rows of a shard that is done, as JSON lines; `first` is the place of the first file."""
+
+    index: int
+    first: int
+    succeeded: int
+    failed: int
+    request: RequestView
+
+
 class VerificationView(View):
     """What a check of a job has found up to `next_page_token`; `problems` are of this call."""
 
