@@ -62,9 +62,12 @@ def test_files_are_added_to_a_volume_and_folders_linked(
     cloud.run("volume", "upload", str(second), "-i", str(volume["id"]))
     assert cloud.ask("volume", "show", str(volume["id"]))["total_files"] == 2
     shutil.copy(third, tmp_path)
+    (tmp_path / ".DS_Store").touch()
+    (tmp_path / "link.png").symlink_to(third)
     linked = cloud.ask("volume", "link", str(tmp_path))
     job = cloud.ask("batch", "predict", model_id, str(linked["id"]), "--wait")
     assert [row[0] for row in rows_of(cloud, job["id"])] == [third.name]
+    assert job["left_out"] == {"dotfile": 1, "link": 1}
 
 
 def test_results_are_refused_while_a_job_runs_and_a_stopped_job_is_partial(

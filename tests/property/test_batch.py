@@ -20,7 +20,7 @@ NAMES = (
     st.text(
         st.characters(exclude_categories=["Cs"], exclude_characters="/\0"), min_size=1, max_size=40
     )
-    .map(lambda name: name if name.strip(".") else f"dots{name}")
+    .map(lambda name: f"dot{name}" if name.startswith(".") else name)
     .filter(lambda name: len(name.encode()) <= 200)
 )
 BODIES = st.sampled_from([b"", b"x", b"-1, 2", b"=1+1", b"bad", b"crash"])

@@ -74,7 +74,7 @@ def test_a_linked_folder_is_listed_where_it_is(world: World, job: Job, tmp_path:
         (folder / name).write_bytes(b"x")
     volume = world.volume({}, link=folder.as_uri())
 
-    assert frozen(world, job, volume) == list(enumerate([".hidden", "a.png", "b.png", "sub/c.png"]))
+    assert frozen(world, job, volume) == list(enumerate(["a.png", "b.png", "sub/c.png"]))
 
 
 def test_every_planner_gets_the_manifest_that_was_frozen_first(world: World, job: Job) -> None:

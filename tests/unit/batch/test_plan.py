@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from hookline.batch import manifest, shards
+from hookline.batch import manifest, plan, shards
 from hookline.core.records import Shard, Volume, number
 from hookline.core.topology import FINISH, PLAN, SHARDS
 from tests.invariants import check_job, check_moves
@@ -132,3 +132,20 @@ def test_a_job_that_is_stopped_while_its_files_are_listed_has_none(world: World)
 
     assert (ended.status, ended.total, ended.shards) == ("Stopped", 0, 0)
     check_job(world.ports, ended)
+
+
+def test_dotfiles_are_no_files_of_a_job(world: World) -> None:
+    world.submit(dict.fromkeys((".DS_Store", ".git/config", "a", "b/.c", "b/d", "e.f"), b"x"))
+
+    job = world.settle()
+
+    check_job(world.ports, job, ["a", "b/d", "e.f"])
+    assert job.left_out == {}
+
+
+def test_a_job_counts_what_no_listing_shows(world: World) -> None:
+    world.submit(FILES)
+
+    plan.plan(world.ports, TENANT, 21, left_out=lambda source: {source.prefix: 2})
+
+    assert world.job().left_out == {"acme/volumes/56/": 2}

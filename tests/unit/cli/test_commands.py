@@ -530,6 +530,14 @@ def test_ctrl_c_elsewhere_is_one_word(api: FakeApi, hookline: Call) -> None:
     assert (result.exit_code, result.stderr.strip()) == (130, "Interrupted.")
 
 
+def test_what_was_left_out_of_a_job_is_told_at_its_end(api: FakeApi, hookline: Call) -> None:
+    api.jobs[21] = JOB | {"status": "Completed", "left_out": {"dotfile": 2, "link": 1}}
+
+    result = hookline("batch", "watch", "21")
+
+    assert result.stderr.strip() == "Left out, and no rows: 2 × dotfile, 1 × link."
+
+
 def test_partial_results_need_a_word(tmp_path: Path, api: FakeApi, hookline: Call) -> None:
     api.jobs[21] = JOB | {"status": "Stopped"}
     api.results[21] = b"a.png,7\n"

@@ -46,6 +46,7 @@ def test_a_job_is_received_and_shown(plane: Plane) -> None:
         "include": [],
         "joins_input": False,
         "notify": "",
+        "left_out": {},
         "notice": None,
         "failure": None,
         "bundle": None,

@@ -203,6 +203,8 @@ def test_a_burst_whose_maker_died_begins_when_its_event_comes_again(plane: Plane
         {"max_files": 0},
         {"max_files": 10_001},
         {"marker": "a/b"},
+        {"marker": ".done"},
+        {"manifest": ".files"},
         {"suffixes": [""]},
         {"suffixes": ["/x"]},
     ],

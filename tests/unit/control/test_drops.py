@@ -7,11 +7,12 @@ from urllib.parse import quote
 
 import pytest
 
+from hookline.control.sightings import HIDDEN
 from hookline.core.records import volume_prefix
 from hookline.core.topology import PLAN, RECONCILE
 from hookline.core.triggers import Drop
 from tests.unit.control.content import imported
-from tests.unit.control.dropping import created, deliver, drop, files, jobs, watched
+from tests.unit.control.dropping import created, deliver, drop, files, history, jobs, watched
 from tests.unit.control.events import Plane
 
 
@@ -271,3 +272,14 @@ def test_names_that_cannot_be_kept_make_no_job(plane: Plane) -> None:
 
     assert jobs(plane) == []
     assert len(plane.shown(f"/v1/volumes/{volume_id}/drops")["items"]) == 1
+
+
+@pytest.mark.parametrize("name", [".DS_Store", ".git/config", "a/.b", ".z"])
+def test_a_dotfile_is_ignored_and_the_history_says_so(plane: Plane, name: str) -> None:
+    volume_id = watched(plane)
+
+    deliver(plane, [drop(plane, volume_id, name), drop(plane, volume_id, "a.png")])
+
+    assert history(plane, volume_id)[name] == ("ignored", None, HIDDEN)
+    [job] = jobs(plane)
+    assert [file["name"] for file in files(plane, job)] == ["a.png"]

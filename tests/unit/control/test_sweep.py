@@ -83,6 +83,15 @@ def test_files_of_a_linked_folder_are_found_as_well(
     assert sweep(plane) == []
 
 
+def test_dotfiles_are_left_alone(plane: Plane, clock: FakeClock) -> None:
+    volume_id = watched(plane)
+    for name in (".DS_Store", ".git/config", "a.png"):
+        land(plane, volume_id, name)
+    clock.advance(OVERDUE_S)
+
+    assert names_told(sweep(plane)) == ["a.png"]
+
+
 def test_a_young_file_is_left_to_its_event(plane: Plane, clock: FakeClock) -> None:
     volume_id = watched(plane)
     land(plane, volume_id, "a.png")

@@ -35,6 +35,14 @@ def test_files_and_bytes_are_counted_over_pages(plane: Plane) -> None:
     assert (shown["total_files"], shown["size_bytes"]) == (1005, 1005 * 8)
 
 
+def test_dotfiles_are_counted_apart(plane: Plane) -> None:
+    volume_id = filled_volume(plane, [".DS_Store", ".git/config", "a.png"])
+
+    shown = plane.shown(f"/v1/volumes/{volume_id}")
+
+    assert (shown["total_files"], shown["dotfiles"]) == (1, 2)
+
+
 def test_a_volume_that_is_not_there_is_named(plane: Plane) -> None:
     for method, path, body in [
         ("GET", "/v1/volumes/7", None),

@@ -11,7 +11,7 @@ import pytest
 from hookline.core.ports import Ports
 from hookline.core.records import Serving, Tenant, Volume
 from hookline.core.topology import DROPS
-from hookline.core.triggers import Trigger
+from hookline.core.triggers import Drop, Trigger
 from hookline.local.watch import (
     LOOK_EVERY_S,
     Watcher,
@@ -144,6 +144,58 @@ def test_a_removed_file_is_forgotten_and_reported_when_it_comes_back(
         (folder / "a.png").unlink()
         watcher.look()
     assert len(reported(ports)) == 2
+
+
+def history(ports: Ports) -> dict[str, str]:
+    return {drop.name: drop.reason for drop in ports.catalog.query(Drop, "acme").items}
+
+
+def test_what_lands_and_is_no_input_is_told_in_the_history_once(ports: Ports, folder: Path) -> None:
+    watched(ports, folder, since=time.time())
+    watcher = Watcher(ports)
+    watcher.look()
+    (folder / "sub").mkdir()
+    (folder / "sub" / "link.png").symlink_to(folder)
+    (folder / "sub" / os.fsdecode(b"bad\xff.png")).touch()
+    (folder / ".git").mkdir()
+    (folder / ".git" / "config").touch()
+    (folder / ".DS_Store").touch()
+    os.mkfifo(folder / "pipe")
+    for _ in range(3):
+        watcher.look()
+
+    assert reported(ports) == []
+    assert {name: reason.split()[-1] for name, reason in history(ports).items()} == {
+        ".DS_Store": "dot.",
+        ".git": "dot.",
+        "pipe": "folder.",
+        "sub/bad\\udcff.png": "it.",
+        "sub/link.png": "followed.",
+    }
+
+
+def test_what_was_no_input_before_the_trigger_is_left_alone(ports: Ports, folder: Path) -> None:
+    (folder / "link").symlink_to(folder)
+    watched(ports, folder, since=time.time() + 60)
+    watcher = Watcher(ports)
+    watcher.look()
+    watcher.look()
+
+    assert history(ports) == {}
+
+
+def test_a_link_that_becomes_a_file_is_reported(ports: Ports, folder: Path) -> None:
+    watched(ports, folder, since=time.time())
+    watcher = Watcher(ports)
+    (folder / "a.png").symlink_to(folder)
+    watcher.look()
+    (folder / "a.png").unlink()
+    (folder / "a.png").write_bytes(b"x")
+    watcher.look()
+    watcher.look()
+
+    assert list(history(ports)) == ["a.png"]
+    assert reported(ports) == [f"{folder.as_uri()}/a.png"]
 
 
 def test_a_closed_file_is_not_being_written(folder: Path) -> None:

@@ -16,6 +16,7 @@ import msgspec
 from hookline.batch import split
 from hookline.batch.entries import Entry, File, Source
 from hookline.core.errors import Conflict, InvalidInput, NotFound
+from hookline.core.names import is_hidden
 from hookline.core.ports import Blobs, Ports
 from hookline.core.records import Job, Shard, SplitName, Volume
 
@@ -116,13 +117,14 @@ def _split(source: Source, last: Entry | None, *, has_header: bool) -> Iterator[
 
 
 def _listed(source: Source, after: str) -> Iterator[File]:
-    """Files after the name `after`, in UTF-8 byte order of their names, page by page."""
+    """The inputs after the name `after`, in UTF-8 byte order of their names, page by page."""
     position = source.prefix + after if after else ""
     while True:
         page = source.blobs.list(source.prefix, after=position)
         for blob in page.items:
             name = blob.key.removeprefix(source.prefix)
-            if name and not name.endswith("/"):  # folder markers of S3 consoles
+            # Those that end with a slash are the folder markers of S3 consoles.
+            if name and not name.endswith("/") and not is_hidden(name):
                 yield File(name=name, size_bytes=blob.size_bytes, etag=blob.etag)
         if not page.after:
             return

@@ -7,10 +7,12 @@ of the shards that are not done once more. Workers survive duplicates.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import islice
 
 from hookline.batch import jobs, manifest, retry, shards
+from hookline.batch.entries import Source
 from hookline.batch.events import message, queue_handler
 from hookline.core.errors import NotFound
 from hookline.core.models import Model
@@ -21,29 +23,42 @@ from hookline.core.topology import FINISH, PLAN, SHARDS, Handler
 MESSAGES_AT_ONCE = 500
 
 
-def build(ports: Ports) -> Handler:
+CountLeftOut = Callable[[Source], Mapping[str, int]]
+"""How many there are, by reason, of what is in the place of a volume and no input."""
+
+
+def unknown(_source: Source) -> Mapping[str, int]:
+    """Nothing is known of what no listing shows."""
+    return {}
+
+
+def build(ports: Ports, *, left_out: CountLeftOut = unknown) -> Handler:
     """The handler of plan messages: {"tenant", "job_id"}."""
-    return queue_handler(ports, PLAN, partial(plan, ports))
+    return queue_handler(ports, PLAN, partial(plan, ports, left_out=left_out))
 
 
-def plan(ports: Ports, tenant: str, job_id: int) -> None:
+def plan(ports: Ports, tenant: str, job_id: int, *, left_out: CountLeftOut = unknown) -> None:
     """Bring the job from Received to its workers. Repeating it changes nothing but messages."""
     job = jobs.load(ports.catalog, tenant, job_id)
     if job is not None and job.status == "Received":
-        jobs.or_fail(ports, job, partial(_freeze, ports, job))
+        jobs.or_fail(ports, job, partial(_freeze, ports, job, left_out))
         job = jobs.load(ports.catalog, tenant, job_id)
     if job is not None and not job.has_ended:
         _call(ports, job)
 
 
-def _freeze(ports: Ports, job: Job) -> None:
+def _freeze(ports: Ports, job: Job, left_out: CountLeftOut) -> None:
     freeze = manifest.freeze if job.retry_of is None else retry.freeze
-    counts = shards.store(ports.catalog, freeze(ports, job, _volume(ports, job)))
+    volume = _volume(ports, job)
+    counts = shards.store(ports.catalog, freeze(ports, job, volume))
+    is_listed = job.retry_of is None and not job.only
+    others = dict(left_out(Source.of(ports, volume))) if is_listed else {}
 
     def step(found: Job) -> Job | None:
         if found.status != "Received":
             return None
-        return jobs.changed(found, ports.clock(), status="Queued", **counts._asdict())
+        fields = {"status": "Queued", "left_out": others, **counts._asdict()}
+        return jobs.changed(found, ports.clock(), **fields)
 
     jobs.advance(ports, job, step)
 

@@ -242,6 +242,9 @@ def _end(shell: Shell, job: Job) -> None:
     from hookline.cli.waiting import exit_code_of  # noqa: PLC0415 - help needs none
 
     shell.show(job, ENDED)
+    if job.left_out:
+        counts = ", ".join(f"{count} × {reason}" for reason, count in job.left_out.items())
+        exits.say(f"Left out, and no rows: {counts}.")
     if job.status == "CompletedWithErrors":
         exits.say(
             f"{job.failed:,} of {job.total:,} rows failed; "

@@ -13,8 +13,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from hookline.core.errors import InvalidInput, NotFound
+from hookline.core.names import is_hidden
 
 CHUNK_BYTES = 1 << 18
+DOTFILE, LINK = "dotfile", "link"
+NO_FILE, NO_TEXT = "not a regular file", "name is not UTF-8"
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip can hold: equal folders give equal bytes
 
 
@@ -55,7 +58,7 @@ def _below(
         return
     for entry in sorted(os.scandir(folder), key=lambda found: found.name):
         name = prefix + entry.name
-        reason = _reason_to_skip(entry, follow_symlinks=follow_symlinks)
+        reason = reason_to_skip(entry, follow_symlinks=follow_symlinks)
         if reason:
             yield Skipped(ascii(name), reason)
         elif entry.is_dir():
@@ -66,17 +69,18 @@ def _below(
             yield LocalFile(name, Path(entry.path), entry.stat().st_size)
 
 
-def _reason_to_skip(entry: os.DirEntry[str], *, follow_symlinks: bool) -> str:
-    if entry.name.startswith("."):
-        return "dotfile"
+def reason_to_skip(entry: os.DirEntry[str], *, follow_symlinks: bool = False) -> str:
+    """Why an entry of a folder is no input; empty for one that is, and for folders."""
+    if is_hidden(entry.name):
+        return DOTFILE
     if entry.is_symlink() and not follow_symlinks:
-        return "link"
+        return LINK
     if not entry.is_dir() and not entry.is_file():
-        return "not a regular file"
+        return NO_FILE
     try:
         entry.name.encode()
     except UnicodeEncodeError:
-        return "name is not UTF-8"
+        return NO_TEXT
     return ""
 
 

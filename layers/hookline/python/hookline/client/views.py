@@ -146,7 +146,7 @@ class Traffic(View, frozen=True, kw_only=True):
 
 
 class Volume(View, frozen=True, kw_only=True):
-    """A named collection of files. `total_files` and `size_bytes` are known when shown alone."""
+    """A named collection of files. What is in it is told when it is shown alone."""
 
     id: int
     name: str
@@ -154,6 +154,7 @@ class Volume(View, frozen=True, kw_only=True):
     location: str = ""
     total_files: int | None = None
     size_bytes: int | None = None
+    dotfiles: int | None = None
     created_at: str = ""
 
 
@@ -288,6 +289,7 @@ class Job(View, frozen=True, kw_only=True):
     include: tuple[str, ...] = ()
     joins_input: bool = False
     notify: str = ""
+    left_out: dict[str, int] = {}
     notice: Notice | None = None
     failure: Failure | None = None
     bundle: Bundle | None = None

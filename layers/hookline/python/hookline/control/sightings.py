@@ -6,8 +6,11 @@ from collections.abc import Iterable, Iterator
 
 from hookline.control.volume_files import Source
 from hookline.core.errors import CallerError
+from hookline.core.names import is_hidden
 from hookline.core.ports import BlobInfo, Ports
-from hookline.core.triggers import Drop, Trigger
+from hookline.core.triggers import Drop, Gathering, Trigger
+
+HIDDEN = "Its name, or that of a folder it is in, begins with a dot."
 
 
 def sighted(ports: Ports, trigger: Trigger, place: Source, names: Iterable[str]) -> Iterator[Drop]:
@@ -24,8 +27,6 @@ def sighted(ports: Ports, trigger: Trigger, place: Source, names: Iterable[str])
 
 def seen(ports: Ports, trigger: Trigger, name: str, blob: BlobInfo) -> Drop:
     """A file that is there, with the reason why it is not predicted if its name is not wanted."""
-    takes = trigger.gathering.takes(name) or trigger.gathering.is_started_by(name)
-    ends = ", ".join(trigger.gathering.suffixes)
     return Drop(
         tenant=trigger.tenant,
         trigger_id=trigger.id,
@@ -33,9 +34,19 @@ def seen(ports: Ports, trigger: Trigger, name: str, blob: BlobInfo) -> Drop:
         etag=blob.etag,
         size_bytes=blob.size_bytes,
         modified_at=blob.modified_at,
-        reason="" if takes else f"Its name ends in none of {ends}.",
+        reason=_reason(trigger.gathering, name),
         seen_at=ports.clock(),
     )
+
+
+def _reason(gathering: Gathering, name: str) -> str:
+    """Why files of that name are not predicted; empty for those that are, or begin a job."""
+    if is_hidden(name):
+        return HIDDEN
+    if gathering.is_started_by(name):
+        return ""
+    ends = ", ".join(gathering.suffixes)
+    return "" if gathering.takes(name) else f"Its name ends in none of {ends}."
 
 
 def unseen(ports: Ports, trigger: Trigger, name: str, reason: str) -> Drop:

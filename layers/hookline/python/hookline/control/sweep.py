@@ -19,6 +19,7 @@ from hookline.control.listing import every
 from hookline.control.volume_files import Source, source
 from hookline.core.checks import check_blob_key
 from hookline.core.errors import CallerError, Conflict, HooklineError, InvalidInput
+from hookline.core.names import is_hidden
 from hookline.core.ports import MAX_PAGE, BlobInfo, Blobs, Ports
 from hookline.core.records import PLATFORM, Record, Tenant, Volume, number
 from hookline.core.topology import DROPS, Handler
@@ -130,7 +131,8 @@ class _Sweep:
             return ""
         place = source(self.ports, volume)
         page = place.blobs.list(place.prefix, after=after, limit=FILES_PER_PAGE)
-        landed = [blob for blob in page.items if self._has_landed(trigger, place.blobs, blob)]
+        inputs = [blob for blob in page.items if not is_hidden(blob.key.removeprefix(place.prefix))]
+        landed = [blob for blob in inputs if self._has_landed(trigger, place.blobs, blob)]
         missed = [
             blob
             for blob in self._unseen(trigger, place, landed)

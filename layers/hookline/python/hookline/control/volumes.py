@@ -16,6 +16,7 @@ from hookline.core.checks import check_blob_key
 from hookline.core.errors import HooklineError, InvalidInput, NotFound, problem
 from hookline.core.limits import MAX_UPLOAD_BYTES
 from hookline.core.links import canonical
+from hookline.core.names import is_hidden
 from hookline.core.ports import Delete, Ports
 from hookline.core.records import Volume
 from hookline.core.requests import NewFile, NewFiles, NewVolume, WantedFiles
@@ -74,11 +75,19 @@ def list_volumes(
 def show_volume(call: Calling, volume_id: int) -> VolumeDetails:
     """Show one volume and how much is in it."""
     volume = call.find(Volume, volume_id)
-    total_files = size_bytes = 0
-    for blob in source(call.ports, volume).walk():
-        total_files, size_bytes = total_files + 1, size_bytes + blob.size_bytes
+    place = source(call.ports, volume)
+    total_files = size_bytes = dotfiles = 0
+    for blob in place.walk():
+        if is_hidden(blob.key.removeprefix(place.prefix)):
+            dotfiles += 1
+        else:
+            total_files, size_bytes = total_files + 1, size_bytes + blob.size_bytes
     return VolumeDetails.of(
-        volume, _location(call, volume), total_files=total_files, size_bytes=size_bytes
+        volume,
+        _location(call, volume),
+        total_files=total_files,
+        size_bytes=size_bytes,
+        dotfiles=dotfiles,
     )
 
 

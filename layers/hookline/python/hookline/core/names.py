@@ -40,6 +40,11 @@ def mime_type_of(name: str) -> str:
     return _MIME_TYPES.get(PurePosixPath(name).suffix.lower(), OCTET_STREAM)
 
 
+def is_hidden(name: str) -> bool:
+    """Whether a file, or a folder that it is in, has a name with a leading dot: it is no input."""
+    return name.startswith(".") or "/." in name
+
+
 def records_suffix_of(name: str) -> str:
     """The ending that says that a file has records; "" for any other file."""
     return next((suffix for suffix in _RECORD_TYPES if name.lower().endswith(suffix)), "")

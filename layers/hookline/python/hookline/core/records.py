@@ -244,7 +244,8 @@ class Job(NumberedRecord):
     the volume (a trigger's), listed in the blob of that key. `retry_of` is the job whose failed
     rows this one makes again, and whose others it takes over. With `split` "lines" the records of
     .jsonl, .csv and .parquet files are rows of their own. `notify` is the URL or topic that is told
-    its end.
+    its end. `left_out` counts by reason what is in the volume's folder and no input; where nothing
+    but a listing can be had, as of a bucket, it is empty.
     """
 
     kind: ClassVar[str] = "job"
@@ -263,6 +264,7 @@ class Job(NumberedRecord):
     joins_input: bool = False
     notify: str = ""
     total: int = 0
+    left_out: dict[str, int] = Field(default_factory=dict)
     shards: int = 0
     succeeded: int = 0
     failed: int = 0

@@ -318,6 +318,8 @@ class GatheringFields(Body):
     def _fits_together(self) -> Self:
         if self.marker and self.manifest:
             raise ValueError("give either marker or manifest")
+        if (self.marker or self.manifest).startswith("."):
+            raise ValueError("a marker or manifest is no dotfile: those are left out everywhere")
         if (self.marker or self.manifest) and (self.settle_s or self.max_wait_s is not None):
             raise ValueError(
                 "settle_s and max_wait_s are for jobs that no marker or manifest begins"

@@ -30,6 +30,7 @@ from hookline.gateway.proxy import Gateway
 from hookline.gateway.reporter import Reporter
 from hookline.gateway.routing import RoutingTable
 from hookline.gateway.teller import Teller
+from hookline.local import left_out
 from hookline.local.app import App
 from hookline.local.blob_routes import BlobRoutes
 from hookline.local.bridge import handlers
@@ -123,6 +124,7 @@ def _app(config: Config, ports: Ports, fleet: ProcessFleet, on_ready: Callable[[
     options: dict[str, dict[str, Any]] = {
         "reconcile": {"workers": workers},
         **{name: {"targets": targets} for name in NOTIFYING},
+        "plan": {"left_out": left_out.count},
         "sweep": {"landed_at": landed_at, "is_whole": is_whole},
     }
     functions = handlers(ports, options)

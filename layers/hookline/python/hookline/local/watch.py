@@ -13,18 +13,22 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from hookline.control import bursts
 from hookline.control.landings import event_of
+from hookline.control.sightings import unseen
 from hookline.core.errors import HooklineError
+from hookline.core.names import is_hidden
 from hookline.core.ports import MAX_PAGE, BlobInfo, Blobs, Page, Ports
 from hookline.core.records import PLATFORM, Record, Tenant, Volume
 from hookline.core.topology import DROPS
 from hookline.core.triggers import Trigger
+from hookline.local.left_out import WHY, LeftOut, left_out
 from hookline.staging.volumes import listing, local_path, pages, source
 
 log = logging.getLogger(__name__)
@@ -41,6 +45,7 @@ class _Seen:
 
     known: dict[str, str] = field(default_factory=dict)
     unripe: dict[str, str] = field(default_factory=dict)
+    left_out: set[str] = field(default_factory=set)
     is_first_look: bool = True
 
 
@@ -97,7 +102,8 @@ class Watcher:
 
     def _look_at(self, volume: Volume, seen: _Seen, since: float) -> None:
         blobs, prefix = source(self._ports, volume)
-        found = list(listing(blobs, prefix))
+        listed = listing(blobs, prefix)
+        found = [info for info in listed if not is_hidden(info.key.removeprefix(prefix))]
         present = {info.key for info in found}
         for names in (seen.known, seen.unripe):
             for name in names.keys() - present:
@@ -108,7 +114,29 @@ class Watcher:
             self._ports.queue.send(DROPS, events)
         for info in ripe:
             seen.known[info.key] = info.etag
+        self._tell_left_out(volume, (blobs, prefix), seen, since)
         seen.is_first_look = False
+
+    def _tell_left_out(
+        self, volume: Volume, place: tuple[Blobs, str], seen: _Seen, since: float
+    ) -> None:
+        """Note in the history why what landed is no input."""
+        found = {one.name: one for one in left_out(*place)}
+        fresh = [
+            one
+            for name, one in found.items()
+            if name not in seen.left_out
+            and (not seen.is_first_look or _landed_after(one.path, since))
+        ]
+        if fresh:
+            self._note(volume, fresh)
+        seen.left_out = set(found)
+
+    def _note(self, volume: Volume, found: Sequence[LeftOut]) -> None:
+        for trigger in pages(partial(self._query, Trigger, volume.tenant)):
+            if trigger.is_on and trigger.volume_id == volume.id:
+                drops = [unseen(self._ports, trigger, one.name, WHY[one.reason]) for one in found]
+                bursts.note(self._ports, volume.tenant, trigger.id, drops)
 
     def _is_ripe(self, blobs: Blobs, info: BlobInfo, seen: _Seen, since: float) -> bool:
         if seen.known.get(info.key) == info.etag:

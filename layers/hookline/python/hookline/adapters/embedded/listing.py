@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import time
 from bisect import bisect_left
@@ -12,8 +11,6 @@ from pathlib import Path
 from hookline.adapters.embedded.beneath import ABSENT, folder
 from hookline.core.errors import Forbidden
 from hookline.core.ports import MAX_KEY_BYTES, MAX_PAGE
-
-log = logging.getLogger(__name__)
 
 _SETTLED_NS = 2_000_000_000  # coarser than the clock ticks of any file system's timestamps
 
@@ -87,7 +84,6 @@ def _name(entry: os.DirEntry[str], base: bytes) -> bytes:
     """A folder's name ends with a slash: so its keys sort where S3 has them. Empty: not listed."""
     name = os.fsencode(entry.name)
     if not _is_storable(base + name):
-        log.warning("file_skipped", extra={"file_name": repr(base + name), "reason": "name"})
         return b""
     if entry.is_dir(follow_symlinks=False):
         return name + b"/"

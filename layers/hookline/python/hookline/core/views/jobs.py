@@ -48,6 +48,7 @@ class JobView(ServingView):
     include: tuple[OutputColumn, ...]
     joins_input: bool
     notify: str
+    left_out: dict[str, int]
     notice: NoticeView | None = None
     failure: Failure | None
     created_at: datetime

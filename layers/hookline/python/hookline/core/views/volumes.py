@@ -25,10 +25,11 @@ class VolumeView(View):
 
 
 class VolumeDetails(VolumeView):
-    """A volume with what is in it."""
+    """A volume with what is in it; dotfiles are no inputs, and counted apart."""
 
     total_files: int
     size_bytes: int
+    dotfiles: int
 
 
 class UploadSlot(View):
