@@ -67,9 +67,9 @@ def test_a_file_that_landed_is_reported_once_it_stood_still(ports: Ports, folder
 
 
 def test_a_folder_that_takes_long_to_look_at_is_looked_at_less_often() -> None:
-    assert rest_after(0.0) == rest_after(0.1) == LOOK_EVERY_S
-    for look_s in (0.5, 3.0, 60.0):
-        assert look_s / (look_s + rest_after(look_s)) <= 0.2
+    assert rest_after(0.0) == rest_after(0.05) == LOOK_EVERY_S
+    for look_s in (0.1, 0.5, 3.0, 60.0):
+        assert look_s / (look_s + rest_after(look_s)) <= 0.1
 
 
 def test_files_that_were_there_before_the_trigger_are_left_alone(

@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 R = TypeVar("R", bound=Record)
 
 LOOK_EVERY_S = 0.5
-LEAST_REST = 4  # times as long as a look took: large folders do not keep a core busy
+LEAST_REST = 10  # times as long as a look took: large folders do not keep a core busy
 CLOCK_SLACK_S = 0.02  # a file's time comes from the kernel's coarse clock
 
 

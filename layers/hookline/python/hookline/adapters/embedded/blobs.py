@@ -64,11 +64,12 @@ class Folder:
         return f"file://{quote(str(self._root))}/{quote(prefix)}"
 
     def _infos(self, prefix: str, after: str) -> Iterator[BlobInfo]:
+        root = f"{self._root}/"  # pathlib costs more than the call of the kernel
         for path in self._listing.keys(_bytes(prefix), _bytes(after)):
             key = path.decode()
             # A file deleted since its folder was read is no longer there to be listed.
             with suppress(FileNotFoundError, NotADirectoryError):
-                found = (self._root / key).lstat()
+                found = os.lstat(root + key)
                 if stat.S_ISREG(found.st_mode):
                     yield info_of(key, found)
 
