@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import threading
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from hookline.adapters.embedded import wiring
+from hookline.adapters.embedded.beneath import write_failed
 from hookline.adapters.embedded.blobs import FolderBlobs
 from hookline.adapters.embedded.draft import Draft
 from hookline.adapters.embedded.signature import SignedBlob
@@ -208,6 +210,13 @@ def test_a_full_disk_is_unavailable_and_says_so() -> None:
         draft.write(b"small enough to wait in memory")
         with pytest.raises(Unavailable, match="disk is full"):
             draft.publish(Path("/nonexistent"), [], "a", if_absent=False)
+
+
+def test_what_cannot_be_stored_is_told_by_its_name_alone() -> None:
+    for number in (errno.ENOSPC, errno.EISDIR, errno.EIO):
+        error = write_failed("acme/volumes/56/sub/a.png", OSError(number, "Told by the kernel"))
+
+        assert str(error).startswith("The file a.png cannot be stored.")
 
 
 def test_a_missing_root_is_not_an_empty_store(blobs: FolderBlobs, root: Path) -> None:

@@ -72,7 +72,7 @@ def test_rows_are_found_from_any_place(starts: tuple[int, ...]) -> None:
     data, tables = table(numbered(25)), Tables()
 
     for start in starts:
-        found = tables.records(lambda _: io.BytesIO(data), Place("a", "1", start, 5))
+        found = tables.records(lambda _: io.BytesIO(data), Place("a", "a", "1", start, 5))
         assert [json.loads(row)["n"] for row in found] == list(range(start, start + 5))
 
 
@@ -84,8 +84,8 @@ def test_who_reads_on_opens_the_file_once() -> None:
         return io.BytesIO(data)
 
     for start in (0, 5, 20):
-        tables.records(open_file, Place("a", "1", start, 5))
-    tables.records(open_file, Place("a", "2", 21, 2))
+        tables.records(open_file, Place("a", "a", "1", start, 5))
+    tables.records(open_file, Place("a", "a", "2", 21, 2))
 
     assert opened == ["a", "a"]
 
@@ -94,7 +94,7 @@ def test_values_that_json_has_not_are_texts() -> None:
     day = dt.date(2024, 2, 29)
     row = {"day": day, "price": Decimal("1.50"), "raw": b"\xff", "none": None, "nan": float("nan")}
 
-    [found] = Tables().records(lambda _: io.BytesIO(table([row])), Place("a", "1", 0, 1))
+    [found] = Tables().records(lambda _: io.BytesIO(table([row])), Place("a", "a", "1", 0, 1))
 
     assert json.loads(found) == {
         "day": "2024-02-29",
@@ -115,6 +115,18 @@ def test_a_file_that_is_no_parquet_is_one_row_with_an_error(world: World, body: 
     [bad, good] = csv_rows(world.ports, job)
     assert (bad[0], good[:2]) == ("a.parquet#1", ["b.txt", "X"])
     assert bad[2].startswith("invalid_input: The file")
+
+
+def test_a_row_group_that_is_damaged_is_told_by_the_name_of_its_file(world: World) -> None:
+    body = bytearray(table(numbered(3)))
+    body[4:40] = b"\xff" * 36  # the pages come first, the footer says that they are there
+    world.submit({"a.parquet": bytes(body)}, split="lines")
+
+    job = world.settle()
+
+    assert (job.total, job.failed) == (3, 3)
+    for row in csv_rows(world.ports, job):
+        assert row[2].startswith("invalid_input: The file a.parquet is no Parquet"), row
 
 
 def test_a_file_that_changes_costs_its_rows_only(world: World) -> None:

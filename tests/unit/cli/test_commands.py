@@ -399,6 +399,24 @@ def test_volume_files_are_listed(api: FakeApi, hookline: Call) -> None:
     assert [json.loads(line)["name"] for line in result.stdout.splitlines()] == ["a", "b", "c"]
 
 
+def test_triggers_are_listed_with_what_begins_their_jobs(api: FakeApi, hookline: Call) -> None:
+    trigger = {"volume_id": 56, "model_id": 2, "is_on": True}
+    api.triggers = {
+        1: trigger | {"id": 1, "settle_s": 30, "suffixes": [".jpg", ".png"]},
+        2: trigger | {"id": 2, "marker": "_SUCCESS"},
+        3: trigger | {"id": 3, "manifest": "files.txt"},
+    }
+
+    lines = hookline("volume", "triggers", "56").stdout.replace(" ", "").splitlines()
+
+    assert lines == [
+        "|id|volume_id|model_id|settle_s|suffixes|marker|manifest|is_on|",
+        '|1|56|2|30|[".jpg",".png"]|||yes|',
+        "|2|56|2|0|[]|_SUCCESS||yes|",
+        "|3|56|2|0|[]||files.txt|yes|",
+    ]
+
+
 def test_watch_unwatch_and_history(api: FakeApi, hookline: Call) -> None:
     api.volumes[56] = {"id": 56, "name": "in", "location": "/data/in"}
     api.drops = [
@@ -406,7 +424,7 @@ def test_watch_unwatch_and_history(api: FakeApi, hookline: Call) -> None:
     ]
 
     watched = hookline("volume", "watch", "56", "--model", "2", "--formatter", "classification")
-    assert watched.stdout.splitlines()[1].replace(" ", "") == "|1|56|2|yes|"
+    assert watched.stdout.splitlines()[1].replace(" ", "") == "|1|56|2|0|[]|||yes|"
     assert "/data/in" in watched.stderr
     assert api.triggers[1]["formatter"] == "classification"
     assert "folder marker" in hookline("volume", "triggers", "56", "--history").stdout

@@ -40,6 +40,7 @@ class Extent(NamedTuple):
 class Place(NamedTuple):
     """Rows of one version of a file: `rows` from `start` on, counted from 0."""
 
+    name: str
     key: str
     etag: str
     start: int
@@ -55,7 +56,8 @@ def _readable(name: str) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, ValueError, OSError) as error:
-        why = str(error).partition("\n")[0]
+        line = str(error).partition("\n")[0]
+        why = "".join(char if char.isprintable() else "?" for char in line)
         raise InvalidInput(f"The file {name} is no Parquet that can be read.", why=why) from error
 
 
@@ -116,11 +118,11 @@ class Tables:
 
     def records(self, open_file: Callable[[str], BinaryIO], place: Place) -> list[bytes]:
         """Each row as a JSON object. Raise InvalidInput, or what `open_file` raises."""
-        with self._lock, _readable(place.key):
+        with self._lock, _readable(place.name):
             cursor = self._at(open_file, place)
             rows = cursor.rows(place.start, place.rows)
             if len(rows) < place.rows:
-                raise _too_short(place.key, cursor.at)
+                raise _too_short(place.name, cursor.at)
             found = [msgspec.json.encode(row, enc_hook=str) for row in rows]
             self._cursor, self._version = cursor, (place.key, place.etag)
             return found
@@ -138,8 +140,8 @@ class Tables:
             self._cursor = None
 
 
-def _too_short(key: str, rows: int) -> InvalidInput:
-    return InvalidInput(f"The file {key} has only {rows} rows by now.")
+def _too_short(name: str, rows: int) -> InvalidInput:
+    return InvalidInput(f"The file {name} has only {rows} rows by now.")
 
 
 class Sink:

@@ -98,7 +98,7 @@ def _rows(source: Source, entries: Sequence[Entry], tables: Tables) -> list[byte
     """As JSON; those between, which a retry has kept, are read over."""
     first, last = entries[0], entries[-1]
     key = source.prefix + first.file
-    place = Place(key, first.etag, first.start, last.start - first.start + 1)
+    place = Place(first.file, key, first.etag, first.start, last.start - first.start + 1)
     try:
         with _that_is_there():
             found = tables.records(source.blobs.open, place)

@@ -23,7 +23,16 @@ from hookline.cli.options import (
 from hookline.cli.shell import Shell, pass_shell
 from hookline.cli.wording import NAME
 
-WATCHED = ("id", "volume_id", "model_id", "is_on")
+WATCHED = (
+    "id",
+    "volume_id",
+    "model_id",
+    "settle_s",
+    "suffixes",
+    "marker",
+    "manifest",
+    "is_on",
+)
 DROPPED = ("trigger_id", "name", "outcome", "job_id", "reason", "seen_at")
 
 

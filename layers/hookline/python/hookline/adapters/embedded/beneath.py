@@ -60,17 +60,15 @@ def make_folder(parent: int, name: str) -> None:
 
 
 def write_failed(key: str, error: OSError) -> HooklineError:
-    """What an OSError while writing `key` means to the caller."""
+    """What an OSError while writing `key` means to the caller, who may not know where it is."""
+    what = f"The file {key.rpartition('/')[2]} cannot be stored."
     if error.errno in _IN_THE_WAY:
         return Conflict(
-            f"The file {key} cannot be stored.",
+            what,
             why="Another file is stored under a part of this name, or this name is a folder.",
             hint="Rename the file.",
         )
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return Unavailable(
-            f"The file {key} cannot be stored.",
-            why="The disk is full.",
-            hint="Free some disk space, then retry.",
-        )
-    return Unavailable(f"The file {key} cannot be stored.", why=f"{error.strerror}.")
+        why, hint = "The disk is full.", "Free some disk space, then retry."
+        return Unavailable(what, why=why, hint=hint)
+    return Unavailable(what, why=f"{error.strerror}.")
