@@ -7,6 +7,7 @@ from random import Random
 
 from hookline.core.errors import Conflict
 from hookline.core.ports import Lease, Queue
+from hookline.core.topology import queue_spec
 
 MAX_DELAY_S = 90  # past every lease of a worker
 
@@ -28,7 +29,8 @@ class HostileQueue:
         twice = [body for body in bodies if self._strikes()]
         disordered = [*bodies, *twice]
         self._random.shuffle(disordered)
-        late = [body for body in disordered if self._strikes()]
+        may_wait = not queue_spec(queue).is_fifo  # those delay all messages alike
+        late = [body for body in disordered if may_wait and self._strikes()]
         for body in late:
             disordered.remove(body)
         if disordered:

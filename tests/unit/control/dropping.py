@@ -58,7 +58,7 @@ def drop(plane: Plane, volume_id: int, name: str, data: bytes = b"1") -> str:
     """Store a file as an upload does; the event that tells of it."""
     key = volume_prefix("a", volume_id) + name
     plane.ports.blobs.put(key, data)
-    return created(key)
+    return created(key, bucket=plane.ports.bucket)
 
 
 def history(plane: Plane, volume_id: int) -> dict[str, tuple[str, int | None, str]]:
