@@ -333,6 +333,17 @@ def test_waiting_ends_at_its_deadline(cloud: Client, api: FakeApi, clock: Clock)
         cloud.wait_for_batch(21, timeout_s=0)
 
 
+def test_a_vast_job_is_asked_about_less_often(cloud: Client, api: FakeApi, clock: Clock) -> None:
+    api.jobs[21] = {"id": 21, "status": "Running", "model_id": 2, "volume_id": 56}
+    vast = {"total": 20_000_000}
+    api.statuses = [{}, vast, vast, {"total": 10**9}, {"status": "Completed"}]
+
+    cloud.wait_for_batch(21)
+
+    assert clock.slept_s[0] < 1
+    assert clock.slept_s[1:] == [10, 10, 30]
+
+
 def test_results_are_checked_and_saved_whole(tmp_path: Path, api: FakeApi, cloud: Client) -> None:
     api.jobs[21] = {"id": 21, "status": "Completed", "model_id": 2, "volume_id": 56}
     api.results[21] = b"a.png,7\n"

@@ -21,7 +21,7 @@ from hookline.client import (
     views,
 )
 from hookline.client.deployment import Deployment, Gathering, Predicting, Serving, Shape
-from hookline.client.polling import until
+from hookline.client.polling import between_looks_s, until
 from hookline.client.replica import Replica, here
 from hookline.client.wire import Wire
 from hookline.core.errors import HooklineError
@@ -344,6 +344,7 @@ class Client:
             f"Job {job_id} has not ended after {timeout_s:g} s; it goes on.",
             timeout_s,
             self._sleep,
+            least_s=between_looks_s,
         )
 
     def stop_batch(self, job_id: int) -> views.Status:
