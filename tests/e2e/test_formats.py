@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -231,6 +232,26 @@ def test_what_is_no_model_is_refused_in_a_sentence_and_registers_nothing(
     assert "Traceback" not in done.stderr
     assert cloud.ask("model", "list") == before
     assert not list((cloud.home / "cache" / "converted").glob(".*"))
+
+
+def test_an_environment_that_cannot_be_built_is_told_and_registers_nothing(
+    cloud: Cloud, tmp_path: Path
+) -> None:
+    with zipfile.ZipFile(tmp_path / "net.keras", "w") as file:
+        file.writestr("config.json", "{}")
+        file.writestr("metadata.json", "{}")
+    before = cloud.ask("model", "list")
+    offline = {"UV_OFFLINE": "1", "UV_CACHE_DIR": str(tmp_path / "uv"), "UV_FIND_LINKS": ""}
+
+    done = cloud.run(
+        "model", "import", str(tmp_path / "net.keras"), "--name", "m", status=8,
+        environment=offline,
+    )  # fmt: skip
+
+    assert "Preparing the environment for Keras: " in done.stderr
+    assert "The environment for Keras could not be built." in done.stderr
+    assert "Hint: Look at the network" in done.stderr
+    assert cloud.ask("model", "list") == before
 
 
 def test_a_model_that_does_not_load_is_refused_before_it_is_uploaded(
