@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,16 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from hookline.adapters.machine.environments import install
 from hookline.convert.isolation import Bench
+from hookline.convert.job import Tensor
+from hookline.convert.neuron_compile import Compiler, Source, Wanted
 from hookline.convert.onnxoperators import KNOWN
+from hookline.convert.routes import ONNX_TO_TORCH
 from hookline.convert.torchscript import Script, as_torchscript
 from hookline.core.errors import HooklineError
+from hookline.runtime.backends.neuron import NeuronBackend
+from hookline.runtime.backends.onnx import OnnxBackend
 from tests.e2e.cloud import DIGITS
 
 pytestmark = [pytest.mark.formats, pytest.mark.timeout(3600)]
@@ -290,6 +297,62 @@ def test_the_digits_become_torchscript(cache: Path, tmp_path: Path) -> None:
     (tmp_path / "digits.onnx").write_bytes((DIGITS / "digits.onnx").read_bytes())
     made = scripted(tmp_path / "digits.onnx", cache, (1, 1, 8, 8), (8, 1, 8, 8))
     assert made.max_difference < 1e-5
+
+
+# Stands for AWS's package on real PyTorch: what it "compiles" is the traced network.
+TORCH_NEURONX = """
+import torch
+
+class PartitionerConfig:
+    pass
+
+def analyze(func, example_inputs):
+    return {"unsupported_operators": []}
+
+def trace(func, example_inputs, *, compiler_args=(), compiler_workdir=None):
+    return torch.jit.trace(func, example_inputs, check_trace=False)
+"""
+
+
+def sdk(folder: Path, site: Path) -> Path:
+    """A home of the SDK whose packages are those of `site`, real PyTorch among them."""
+    packages = folder / "lib" / "python3.11" / "site-packages"
+    packages.mkdir(parents=True)
+    for path in site.iterdir():
+        (packages / path.name).symlink_to(path)
+    (packages / "torch_neuronx.py").write_text(TORCH_NEURONX)
+    for name in ("torch_neuronx", "neuronx_cc"):
+        info = packages / f"{name}-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (folder / "bin").mkdir()
+    (folder / "bin" / "python").symlink_to(Path(sys.executable).resolve())
+    return folder
+
+
+def test_an_onnx_model_is_compiled_and_answers_through_the_backend(
+    cache: Path, tmp_path: Path
+) -> None:
+    home = sdk(tmp_path / "sdk", install(list(ONNX_TO_TORCH.packages), cache.resolve()))
+    path = DIGITS / "digits.onnx"
+    original = OnnxBackend.load(str(path), threads=1, gpus=0)
+    inputs = tuple(Tensor(each.name, each.dtype, each.shape) for each in original.inputs)
+    source = Source(path, "0" * 64, "onnx", inputs)
+    said: list[str] = []
+    compiler = Compiler(Bench("off", ()), cache.resolve(), said.append, home)
+
+    made = compiler.compile(source, Wanted("inf2", batches=(1, 4)))
+
+    assert any("Made PyTorch from ONNX: the largest difference" in line for line in said)
+    assert [each.name for each in made.manifest.outputs] == [s.name for s in original.outputs]
+    x = RNG.random((6, *inputs[0].shape[1:])).astype(np.float32)
+    (wanted,) = original.run({inputs[0].name: x})
+    backend = NeuronBackend.load(str(made.path), device="inf2", cores="0", home=home)
+    try:
+        (found,) = backend.run({inputs[0].name: x})
+    finally:
+        backend.close()
+    assert np.abs(found - wanted).max() < 1e-5
 
 
 def test_what_an_operator_cannot_do_names_it(cache: Path, tmp_path: Path) -> None:
