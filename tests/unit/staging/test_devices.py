@@ -171,8 +171,9 @@ def test_replicas_of_one_stream_take_free_gpus_and_then_share(tmp_path: Path) ->
         told(CLAIM_GPUS, locks, dev, "1", "a/1") as first,
         told(CLAIM_GPUS, locks, dev, "1", "a/1") as second,
         told(CLAIM_GPUS, locks, dev, "1", "a/1") as third,
+        told(CLAIM_GPUS, locks, dev, "1", "a/1") as fourth,
     ):
-        assert (first, second, third) == ("0", "1", "0")
+        assert (first, second, third, fourth) == ("0", "1", "0", "1")
         with told(CLAIM_GPUS, locks, dev, "1", "a/2") as refused:
             assert "Other streams have 2 of the machine's 2" in refused
 

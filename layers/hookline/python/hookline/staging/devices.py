@@ -56,6 +56,7 @@ def claimed_gpus(count: int, owner: str, locks: Path, dev: Path) -> tuple[str, .
         paths = {number: locks / str(number) for number in range(there)}
         free = [number for number, path in paths.items() if _is_free(path)]
         ours = [n for n, path in paths.items() if n not in free and _owner(path) == owner]
+        ours.sort(key=lambda number: paths[number].stat().st_mtime_ns)  # in turn: as last taken
         if count > len(free) + len(ours):
             raise Unavailable(
                 f"There is no GPU left for this stream, which asks for {count}.",
