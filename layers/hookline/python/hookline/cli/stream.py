@@ -10,6 +10,7 @@ import click
 
 from hookline.cli import exits
 from hookline.cli.command import Group
+from hookline.cli.loglines import Lines, with_lines
 from hookline.cli.options import (
     ID,
     forced,
@@ -127,18 +128,25 @@ def predict(shell: Shell, /, token: str, file: str, mime_type: str | None) -> No
 
 
 @stream_command.command(
-    "logs", examples=("hookline stream logs 23", "hookline stream logs 23 --follow")
+    "logs",
+    examples=(
+        "hookline stream logs 23 --follow",
+        "hookline stream logs 23 --since 10m --level warning",
+        "hookline stream logs 23 --request-id 637a44fa93a7b146000000000000000c",
+    ),
 )
 @click.argument("stream_id", type=ID)
 @click.option("-f", "--follow", is_flag=True, help="Print new lines until Ctrl-C.")
+@with_lines
 @pass_shell
-def logs(shell: Shell, /, stream_id: int, *, follow: bool) -> None:
+def logs(shell: Shell, /, stream_id: int, *, follow: bool, **wanted: Any) -> None:
     """Print what a stream's replicas logged, hooks' prints included."""
+    lines = Lines(**wanted)
     with shell.client() as cloud, exits.on_interrupt(f"Stream {stream_id} goes on."):
-        after = _print_logs(cloud, stream_id, 0)
+        after = _print_logs(cloud, stream_id, 0, lines)
         while follow:
             time.sleep(FOLLOW_S)
-            after = _print_logs(cloud, stream_id, after)
+            after = _print_logs(cloud, stream_id, after, lines)
 
 
 @stream_command.command(
@@ -202,13 +210,13 @@ def rotate(shell: Shell, /, stream_id: int) -> None:
         shell.show(cloud.rotate(stream_id), ("id", "presigned_token"))
 
 
-def _print_logs(cloud: Client, stream_id: int, after: int) -> int:
-    """Print the lines newer than `after`, page by page; answer where the next call begins."""
+def _print_logs(cloud: Client, stream_id: int, after: int, lines: Lines) -> int:
+    """Print those of `lines` newer than `after`, page by page; answer where to go on."""
     from hookline.cli.output import printable  # noqa: PLC0415 - help needs none
 
     while True:
         page = cloud.logs(stream_id, after)
-        for line in page.lines:
+        for line in filter(lines.has, page.lines):
             click.echo("\t".join(printable(part) for part in line.split("\t")))
         if not page.lines or page.after <= after:
             sys.stdout.flush()
