@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from hookline.cli import exits
 from hookline.cli.command import Command
 from hookline.cli.options import with_output
 from hookline.cli.shell import Shell, pass_shell
@@ -45,11 +46,21 @@ def up_command(shell: Shell, /, *, detach: bool, **given: Any) -> None:
 
 @click.command("down", cls=Command, examples=("hookline down", "hookline down --purge"))
 @click.option("--purge", is_flag=True, help="Delete all its data as well: models, volumes, jobs.")
+@click.option("--yes", "is_sure", is_flag=True, help="Do not ask before --purge deletes.")
 @pass_shell
-def down_command(shell: Shell, /, *, purge: bool) -> None:
-    """Stop the cloud on this machine."""
+def down_command(shell: Shell, /, *, purge: bool, is_sure: bool) -> None:
+    """Stop the cloud on this machine.
+
+    In a terminal, --purge asks first; a script is not asked.
+    """
     from hookline.local import up  # noqa: PLC0415 - the whole cloud, loaded only here
 
+    home = shell.config.home
+    is_asked = purge and not is_sure and sys.stdin.isatty() and home.exists()
+    question = f"Delete all models, volumes and jobs in {home}?"
+    if is_asked and not click.confirm(question, err=True):
+        exits.say("It is all as it was.")
+        sys.exit(exits.OTHER)
     sys.exit(up.down(shell.config, purge=purge))
 
 
