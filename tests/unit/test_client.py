@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -363,6 +364,18 @@ def test_a_file_is_replaced_with_the_rights_of_a_new_one(tmp_path: Path) -> None
     (tmp_path / "plain").write_bytes(b"x")
 
     assert (tmp_path / "new").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_what_is_neither_file_nor_folder_is_not_walked(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+
+    with pytest.raises(InvalidInput, match="pipe is neither a file nor a folder"):
+        list(walk(tmp_path / "pipe"))
+
+
+def test_a_place_that_takes_no_file_is_told_by_the_name_given() -> None:
+    with pytest.raises(OSError, match="'/proc/report'"), replaced(Path("/proc/report")):
+        pass
 
 
 def test_a_walk_names_files_by_folder_and_says_what_it_left_out(tmp_path: Path) -> None:

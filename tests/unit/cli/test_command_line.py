@@ -281,6 +281,12 @@ def test_config_says_where_each_setting_came_from(hookline: Call, environ: dict[
     assert hookline("config", "prot").exit_code == 3
 
 
+def test_config_shows_lists_as_they_are_given(hookline: Call, environ: dict[str, str]) -> None:
+    assert hookline("config", "notify_networks").stdout == "\n"
+    environ["HOOKLINE_NOTIFY_NETWORKS"] = "10.0.0.0/8,192.168.0.0/16"
+    assert hookline("config", "notify_networks").stdout == "10.0.0.0/8,192.168.0.0/16\n"
+
+
 def test_config_shows_the_endpoint_and_profile_that_hold_when_none_is_stored(
     hookline: Call, environ: dict[str, str]
 ) -> None:

@@ -60,4 +60,6 @@ def _setting(shell: Shell, name: str) -> Setting:
 
 
 def _shown(value: object) -> str:
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
     return "" if value is None else str(value)

@@ -43,8 +43,12 @@ def walk(root: Path, *, follow_symlinks: bool = False) -> Iterator[LocalFile | S
     if root.is_file():
         yield LocalFile(root.name, root, root.stat().st_size)
         return
-    if not root.is_dir():
+    if not root.exists():
         raise NotFound(f"There is no file or folder {root}.", hint="Check the path.")
+    if not root.is_dir():
+        raise InvalidInput(
+            f"{root} is neither a file nor a folder.", hint="Save what it gives in a file first."
+        )
     yield from _below(root, "", frozenset(), follow_symlinks=follow_symlinks)
 
 
@@ -114,7 +118,10 @@ def replaced(path: Path) -> Iterator[BinaryIO]:
     Raise NotFound or InvalidInput where no such file can be.
     """
     check_place(path)
-    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}-")
+    try:
+        handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}-")
+    except OSError as error:  # named after the draft, which nobody asked for
+        raise OSError(error.errno, error.strerror, str(path)) from error
     try:
         with os.fdopen(handle, "wb") as file:
             yield file
