@@ -176,6 +176,21 @@ def test_a_stream_without_a_replica_here_is_not_asked_straight(
     assert hookline("bench", "secret", "--direct", "--shape", "4").exit_code == 2
 
 
+def test_sigterm_ends_a_measurement(server: str) -> None:
+    options = ("--token", "secret", "--shape", "4", "--window", "0.05", "--max-windows", "100000")
+    command = [str(Path(sys.executable).with_name("hookline")), "bench", server, *options]
+    endless = ("--stability", "0.1", "--warmup", "0")
+    with subprocess.Popen([*command, *endless], stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert "window 1" in process.stderr.readline()
+        process.terminate()
+        try:
+            process.communicate(timeout=20)
+        finally:
+            process.kill()
+    assert process.returncode == -signal.SIGTERM
+
+
 def test_ctrl_c_prints_what_was_measured_so_far(server: str) -> None:
     options = ("--token", "secret", "--shape", "4", "--window", "0.05", "--max-windows", "100000")
     command = [str(Path(sys.executable).with_name("hookline")), "bench", server, *options]

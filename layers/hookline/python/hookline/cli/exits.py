@@ -42,13 +42,21 @@ class ReaderGone(Exception):
 
 @contextmanager
 def on_interrupt(sentence: str) -> Iterator[None]:
-    """Say `sentence` when the block is stopped with Ctrl-C or SIGTERM."""
-    former = signal.signal(signal.SIGTERM, _terminate)
+    """Say `sentence` when the block is stopped with Ctrl-C."""
     try:
         yield
     except KeyboardInterrupt as stop:
         code = TERMINATED if isinstance(stop, _Terminated) else INTERRUPTED
         raise Interrupted(sentence, code) from stop
+
+
+@contextmanager
+def on_stop(sentence: str) -> Iterator[None]:
+    """Say `sentence` after SIGTERM as well. An event loop would not hear of it: run none inside."""
+    former = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        with on_interrupt(sentence):
+            yield
     finally:
         signal.signal(signal.SIGTERM, former)
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @contextmanager
 def starting() -> Iterator[None]:
     """Say how to have the token of a stream that may have begun when the block is stopped."""
-    with exits.on_interrupt(
+    with exits.on_stop(
         "The stream may have begun: `hookline stream list` shows it, and "
         "`hookline stream rotate ID` makes a token for it."
     ):
@@ -32,7 +32,7 @@ def keeping(deployed: Deployed) -> Iterator[None]:
         f"The token of stream {deployed.id} is {deployed.presigned_token}. It is shown once; "
         f"`hookline stream rotate {deployed.id}` makes another."
     )
-    with exits.on_interrupt(word):
+    with exits.on_stop(word):
         try:
             yield
         except Exception:
@@ -60,7 +60,7 @@ def wait_for_stream(cloud: Client, deployed: Deployed, timeout_s: float) -> Stre
 
 def wait_for_update(cloud: Client, stream_id: int, timeout_s: float) -> Stream:
     """The stream when it answers anew. Raise what kept it as it was."""
-    with exits.on_interrupt(f"The update of stream {stream_id} goes on."):
+    with exits.on_stop(f"The update of stream {stream_id} goes on."):
         stream = cloud.wait_for_stream(stream_id, timeout_s=timeout_s)
     if stream.failure:
         is_running = stream.status == "Running"
@@ -72,7 +72,7 @@ def wait_for_update(cloud: Client, stream_id: int, timeout_s: float) -> Stream:
 def wait_for_job(cloud: Client, job_id: int, timeout_s: float = float("inf")) -> Job:
     """The job when it has ended, with a bar on the way."""
     word = f"The job continues; watch it with: hookline batch watch {job_id}"
-    with exits.on_interrupt(word), progress(f"Job {job_id}", "rows") as bar:
+    with exits.on_stop(word), progress(f"Job {job_id}", "rows") as bar:
 
         def on_change(job: Job) -> None:
             note = f"{job.failed:,} failed" if job.failed else job.status
