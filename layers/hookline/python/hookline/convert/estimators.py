@@ -20,12 +20,13 @@ from typing import Any
 import numpy as np
 
 from hookline.convert.cases import Array, largest_difference
-from hookline.core.errors import InvalidInput, InvalidModel, NotFound
+from hookline.core.errors import HooklineError, InvalidInput, InvalidModel, NotFound
 from hookline.core.formats import kind_of
 
 _OPSETS = {"": 17, "ai.onnx.ml": 3}
 _BOOSTERS_OPSET = 15  # the highest that onnxmltools knows
 _ROWS, _SEED = 100, 2016
+_MAX_WHY = 500  # characters
 _MISSING = "Install it beside the model: pip install {}."
 
 
@@ -76,11 +77,24 @@ class _Rows:
     def read(cls, path: Path) -> _Rows:
         if not path.is_file():
             raise NotFound(f"There is no file {path}.", hint="Check --sample.")
-        if path.suffix == ".npy":
-            rows = np.load(path, allow_pickle=False).astype(np.float32)
-            return cls({"X": np.atleast_2d(rows)}, is_named=False)
+        try:
+            return cls._numbers(path) if path.suffix == ".npy" else cls._table(path)
+        except (OSError, ValueError, csv.Error) as error:
+            raise InvalidInput(
+                f"{path} cannot be read as rows.",
+                why=_reason(error),
+                hint="Give numbers in an .npy, or a .csv whose rows are as long as its header.",
+            ) from error
+
+    @classmethod
+    def _numbers(cls, path: Path) -> _Rows:
+        rows = np.load(path, allow_pickle=False).astype(np.float32)
+        return cls({"X": np.atleast_2d(rows)}, is_named=False)
+
+    @classmethod
+    def _table(cls, path: Path) -> _Rows:
         with path.open(newline="", encoding="utf-8") as file:
-            header, *lines = list(csv.reader(file))
+            header, *lines = list(csv.reader(file)) or [[]]
         if not lines:
             raise InvalidInput(f"{path} has no row below its header.", hint="Give some.")
         texts = zip(*lines, strict=True)
@@ -106,13 +120,37 @@ def _column(texts: Sequence[str]) -> Array:
 
 
 def _loaded(place: str) -> Any:
-    module, colon, name = place.partition(":")
-    if colon and not Path(place).exists():
-        sys.path.insert(0, str(Path.cwd()))
-        return getattr(importlib.import_module(module), name)
-    path = Path(place)
+    """What is there. Its loading runs code of the user's, which may raise anything."""
+    try:
+        return _of_module(place) if _names_a_module(place) else _of_file(Path(place))
+    except HooklineError:
+        raise
+    except Exception as error:
+        raise InvalidModel(
+            f"{place} cannot be loaded.",
+            why=_reason(error),
+            hint="Give what joblib or pickle wrote, a booster's own file, or module:name, in a "
+            "Python that has the packages of the model.",
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:_MAX_WHY]}"
+
+
+def _names_a_module(place: str) -> bool:
+    return ":" in place and not Path(place).exists()
+
+
+def _of_module(place: str) -> Any:
+    module, _, name = place.partition(":")
+    sys.path.insert(0, str(Path.cwd()))
+    return getattr(importlib.import_module(module), name)
+
+
+def _of_file(path: Path) -> Any:
     if not path.is_file():
-        raise NotFound(f"There is no file {place}.", hint="Give a file, or module:name.")
+        raise NotFound(f"There is no file {path}.", hint="Give a file, or module:name.")
     with path.open("rb") as file:
         kind = kind_of(file)
     if kind == "lightgbm":
@@ -178,7 +216,7 @@ def _converted(model: Any, rows: _Rows) -> Any:
     except (RuntimeError, ValueError, NotImplementedError, TypeError, KeyError) as error:
         raise InvalidModel(
             f"{_title(model)} cannot be written as ONNX.",
-            why=f"{' '.join(str(error).split())[:500]}",
+            why=f"{' '.join(str(error).split())[:_MAX_WHY]}",
             hint="Columns of text or with names need --sample with a .csv. Steps that the "
             "converter does not know must be left out and done in a hook.",
         ) from error
