@@ -130,6 +130,7 @@ def folder(tmp_path: Path) -> Path:
 def _four_shards_that_are_saved_often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(manifest, "FIRST_SHARD_FILES", 3)
     monkeypatch.setattr(journal, "SAVE_EVERY_S", -1.0)
+    monkeypatch.setattr(journal, "MAX_LATEST_ROWS", 1)
 
 
 @pytest.mark.parametrize("life", LIVES.values(), ids=LIVES)

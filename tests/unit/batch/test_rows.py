@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from hookline.batch import parts
@@ -80,6 +82,48 @@ def test_a_file_is_accused_when_it_was_the_last_word_of_two_attempts(ports: Port
 
     assert not last.accuse(1)
     assert last.accuse(0)
+
+
+def test_a_journal_writes_what_came_since_and_hands_over_everything(ports: Ports) -> None:
+    written: list[int] = []
+
+    class Counted:
+        def put(self, key: str, data: bytes) -> None:
+            written.append(data.count(b"\n") - 1)
+            ports.blobs.put(key, data)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(ports.blobs, name)
+
+    blobs: Any = Counted()
+    for attempt in (3, 4, 5):
+        journal = Journal.open(blobs, shard(attempt=attempt))
+        first = len(journal.rows)
+        assert [row.index for row in journal.rows] == list(range(first))
+        for index in range(first, first + 300):
+            assert journal.accuse(index)
+            journal.rows.append(Row(index, f"{index}", "1"))
+        journal.save()
+
+    rows = Journal.open(ports.blobs, shard(attempt=6)).rows
+    assert [row.index for row in rows] == list(range(900))
+    assert sum(written) < 900 * 50  # each time all of them: 900 * 450
+    journal.discard()
+    assert ports.blobs.list("").items == []
+
+
+def test_rows_that_a_newer_journal_has_are_not_added_to_it_again(ports: Ports) -> None:
+    journal = Journal.open(ports.blobs, shard(attempt=3))
+    journal.rows.append(Row(0, "a", "1"))
+    assert journal.accuse(1)
+    journal.rows += [Row(index, "a", "1") for index in range(1, 70)]
+    assert journal.accuse(70)
+
+    found = Journal.open(ports.blobs, shard(attempt=4))
+
+    assert len(found.rows) == 70
+    assert found.accuse(70)
+    assert not Journal.open(ports.blobs, shard(attempt=5)).accuse(70)
 
 
 def test_a_saved_journal_suspects_nobody(ports: Ports) -> None:
