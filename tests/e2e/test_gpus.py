@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.e2e.cloud import Cloud
+from tests.e2e.cloud import Cloud, until
 
 HOOKS = """
 import os
@@ -25,6 +26,10 @@ def postprocess(output, raw_input):
 """
 
 
+def answer(cloud: Cloud, stream: dict[str, Any]) -> str:
+    return cloud.predict(stream["presigned_token"], b"1", "application/json").text
+
+
 @pytest.fixture
 def hooks(tmp_path: Path) -> str:
     (tmp_path / "inference.py").write_text(HOOKS)
@@ -35,7 +40,7 @@ def hooks(tmp_path: Path) -> str:
 def test_two_streams_never_share_a_gpu(cloud: Cloud, model_id: str, hooks: str) -> None:
     how = ("model", "deploy", model_id, "-f", hooks, "-g", "1", "--wait")
     first = cloud.ask(*how)
-    assert cloud.predict(first["presigned_token"], b"1", "application/json").text == "0"
+    assert answer(cloud, first) == "0"
 
     refused = cloud.run(*how, status=8)
 
@@ -43,6 +48,5 @@ def test_two_streams_never_share_a_gpu(cloud: Cloud, model_id: str, hooks: str) 
     assert "Other streams have 1 of the machine's 1" in refused.stderr
     Path(hooks).write_text(HOOKS.replace("return os", "return 'now ' + os"))
     cloud.run("stream", "update", str(first["id"]), "-f", hooks, "--wait")
-    answer = cloud.predict(first["presigned_token"], b"1", "application/json")
-    assert answer.text == "now 0"  # the new replica has it beside the old one
+    until(lambda: answer(cloud, first) == "now 0")  # the new replica has it beside the old one
     cloud.run("stream", "undeploy", str(first["id"]))
