@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from hookline.cli.options import F, added
 from hookline.cli.wording import FILE_NAME, SUFFIX
 from hookline.core import limits
 
 if TYPE_CHECKING:
     from hookline.client.deployment import Gathering
 
-F = TypeVar("F", bound=Callable[..., Any])
-
 
 def with_gathering(function: F) -> F:
     """Add the options; `gathering` reads them."""
-    for option in reversed(_OPTIONS):
-        function = option(function)
-    return function
+    return added(_OPTIONS, function)
 
 
 def gathering(values: dict[str, Any]) -> Gathering:

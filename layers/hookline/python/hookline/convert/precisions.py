@@ -11,7 +11,6 @@ _STEPS = "hookline.convert.steps"
 # The releases that hookline itself is tested with; protobuf and sympy are what they need.
 PACKAGES = ("numpy==2.4.6", "onnx==1.23.2", "onnxruntime==1.31.1", "sympy==1.14.0")
 MODULES = ("onnx", "onnxruntime", "sympy")  # a Python that has them all needs no environment
-NEED_FILES = "Give --calibrate with a volume or a folder of files like those it will be asked."
 
 
 @dataclass(frozen=True, slots=True)
