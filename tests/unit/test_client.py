@@ -334,6 +334,19 @@ def test_waiting_ends_at_its_deadline(cloud: Client, api: FakeApi, clock: Clock)
         cloud.wait_for_batch(21, timeout_s=0)
 
 
+def test_an_end_is_seen_soon_after_it_and_not_asked_for_all_the_time(
+    cloud: Client, api: FakeApi, clock: Clock
+) -> None:
+    api.jobs[21] = {"id": 21, "status": "Running", "model_id": 2, "volume_id": 56}
+    api.statuses = [{}] * 80 + [{"status": "Completed"}]
+
+    cloud.wait_for_batch(21)
+
+    waited_s = sum(clock.slept_s)
+    assert waited_s > 30
+    assert clock.slept_s[-1] <= 0.06 * waited_s
+
+
 def test_a_vast_job_is_asked_about_less_often(cloud: Client, api: FakeApi, clock: Clock) -> None:
     api.jobs[21] = {"id": 21, "status": "Running", "model_id": 2, "volume_id": 56}
     vast = {"total": 20_000_000}

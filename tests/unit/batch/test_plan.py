@@ -149,3 +149,16 @@ def test_a_job_counts_what_no_listing_shows(world: World) -> None:
     plan.plan(world.ports, TENANT, 21, left_out=lambda source: {source.prefix: 2})
 
     assert world.job().left_out == {"acme/volumes/56/": 2}
+
+
+def test_the_small_shards_are_called_last_but_for_the_smallest(world: World) -> None:
+    """So all workers come to the end at about the same time."""
+    files = 4 * (16 + 32 + 64) + 50
+    world.submit({f"{n:04}": b"x" for n in range(files)})
+
+    world.plan()
+
+    sizes = {shard.index: shard.count for shard in world.shards()}
+    called = [int(str(body["index"])) for body in waiting(world, SHARDS)]
+    called += [int(str(body["index"])) for body in waiting(world, SHARDS)]
+    assert [sizes[index] for index in called] == [16] * 4 + [50] + [64] * 4 + [32] * 4

@@ -1,17 +1,18 @@
 from __future__ import annotations
 
 import io
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pytest
 
 from hookline.batch import reading
 from hookline.batch.entries import Entry, Source
-from hookline.batch.reading import Loaded, Reader, load
+from hookline.batch.reading import READERS, Loaded, Reader, load
 from hookline.core.errors import Forbidden, HooklineError, InputChanged, TooLarge, Unavailable
-from hookline.core.ports import Blobs, Ports
+from hookline.core.ports import BlobInfo, Blobs, Ports
 
 
 @pytest.fixture
@@ -59,6 +60,57 @@ def test_a_batch_has_few_bytes_or_one_file(
         [50],
         [2, 2],
     ]
+
+
+class Far:
+    """Blobs that answer once `readers` of them have been asked for, so that one by one never ends."""
+
+    def __init__(self, blobs: Blobs, readers: int) -> None:
+        self._blobs, self._all_here = blobs, threading.Barrier(readers)
+        self.opened = 0
+
+    def open(self, key: str) -> BinaryIO:
+        self.opened += 1
+        self._all_here.wait(timeout=10)
+        return self._blobs.open(key)
+
+    def stat(self, key: str) -> BlobInfo | None:
+        return self._blobs.stat(key)
+
+
+def test_small_batches_from_far_away_are_read_side_by_side(ports: Ports, reader: Reader) -> None:
+    entries = [stored(ports, f"{n:02}", f"{n}".encode(), n) for n in range(4 * READERS)]
+    far: Any = Far(ports.blobs, READERS)
+
+    batches = list(reader.batches(Source(far, "v/"), entries, lambda: 1))
+
+    assert [file.body for [file] in batches] == [f"{n}".encode() for n in range(4 * READERS)]
+
+
+def test_what_is_read_ahead_is_bounded_by_its_bytes(
+    ports: Ports, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "MAX_BATCH_BYTES", 10)
+    entries = [stored(ports, f"{n:02}", b"12345", n) for n in range(40)]
+    near: Any = Far(ports.blobs, 1)
+
+    batches = reader.batches(Source(near, "v/"), entries, lambda: 1)
+    next(batches)
+
+    assert near.opened <= 3
+
+
+def test_records_of_a_file_are_read_in_few_calls_for_whatever_batches(
+    ports: Ports, reader: Reader
+) -> None:
+    lines = stored(ports, "a.jsonl", b"".join(b"%03d\n" % n for n in range(1000)))
+    entries = [Entry(n, f"a.jsonl#{n + 1}", 3, lines.etag, start=4 * n) for n in range(1000)]
+    near: Any = Far(ports.blobs, 1)
+
+    batches = list(reader.batches(Source(near, "v/"), entries, lambda: 1))
+
+    assert [file.body for [file] in batches] == [b"%03d" % n for n in range(1000)]
+    assert near.opened < 10
 
 
 def test_no_files_make_no_batches(ports: Ports, reader: Reader) -> None:

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import pytest
 
-from hookline.batch.session import KEPT, MAX_BATCH_ITEMS, Pace, Session
+from hookline.batch.session import Session
 from hookline.core.errors import HookCrashed, HooklineError, NotFound
 from hookline.runtime.items import Answer, Item, Outcome
 from tests.unit.batch.world import FakeEngine, World
@@ -80,52 +80,3 @@ def test_a_session_needs_its_model_and_its_volume(world: World) -> None:
     world.model()
     with pytest.raises(NotFound, match="There is no volume 56"):
         Session.of(world.ports, job, world.engine.open)
-
-
-def paced(pace: Pace, seconds: Callable[[int], float], batches: int = 40) -> int:
-    """The size after so many batches of which each takes `seconds` of its size."""
-    for _ in range(batches):
-        pace.note(pace.items, seconds(pace.items))
-    return pace.items
-
-
-def test_the_pace_finds_batches_of_about_a_second() -> None:
-    pace = Pace()
-
-    assert paced(pace, lambda items: items * 0.1) in (4, 8)
-    assert paced(pace, lambda items: items * 5.0) == 1
-    assert paced(Pace(), lambda _: 0.001) == MAX_BATCH_ITEMS
-
-
-def test_batches_that_are_over_at_once_grow_whatever_the_noise() -> None:
-    pace = Pace()
-    for seconds in (0.0001, 0.001, 0.0, 0.002, 0.0001, 0.004, 0.002):
-        pace.note(pace.items, seconds)
-
-    assert pace.items == MAX_BATCH_ITEMS
-
-
-def test_the_last_batch_of_a_shard_says_nothing() -> None:
-    pace = Pace()
-    before = paced(pace, lambda _: 0.001)
-
-    pace.note(3, seconds=0.5)
-
-    assert pace.items == before
-
-
-def test_the_pace_keeps_the_size_that_is_quickest() -> None:
-    """As convolutions on a CPU: two are no slower than one, and four are."""
-    per_item = {1: 0.010, 2: 0.0095, 4: 0.015, 8: 0.03}
-    pace = Pace()
-
-    assert paced(pace, lambda items: items * per_item[items]) == 2
-
-
-def test_the_pace_doubts_its_choice_after_a_while() -> None:
-    """A machine that was busy when four were tried is not busy for ever."""
-    pace = Pace()
-    busy = {1: 0.01, 2: 0.01, 4: 0.1}
-    assert paced(pace, lambda items: items * busy[items], 10) in (1, 2)
-
-    assert paced(pace, lambda _: 0.001, KEPT + 40) == MAX_BATCH_ITEMS

@@ -25,6 +25,8 @@ MAX_SHARD_RECORDS = 4096
 MAX_SHARD_BYTES = 64 * 1024 * 1024
 FIRST_SHARD_FILES = 16  # small shards first: few files still keep every worker busy
 SHARDS_PER_SIZE = 4
+DOUBLINGS = 8
+SMALL_SHARDS = SHARDS_PER_SIZE * DOUBLINGS  # those after them are of one size
 
 
 Listing = Callable[[int, Entry | None], Iterator[File]]
@@ -52,7 +54,7 @@ def freeze(ports: Ports, job: Job, volume: Volume) -> Iterator[Shard]:
 def max_files(index: int, split: SplitName = "files") -> int:
     """How many files or records the shard of that index may have."""
     most = MAX_SHARD_RECORDS if split == "lines" else MAX_SHARD_FILES
-    return min(most, FIRST_SHARD_FILES << min(index // SHARDS_PER_SIZE, 8))
+    return min(most, FIRST_SHARD_FILES << min(index // SHARDS_PER_SIZE, DOUBLINGS))
 
 
 def entries_of(blobs: Blobs, shard: Shard) -> list[Entry]:

@@ -7,9 +7,9 @@ of the shards that are not done once more. Workers survive duplicates.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 
 from hookline.batch import jobs, manifest, retry, shards
 from hookline.batch.entries import Source
@@ -17,7 +17,7 @@ from hookline.batch.events import message, queue_handler
 from hookline.core.errors import NotFound
 from hookline.core.models import Model
 from hookline.core.ports import Ports
-from hookline.core.records import Job, Volume
+from hookline.core.records import Job, Shard, Volume
 from hookline.core.topology import FINISH, PLAN, SHARDS, Handler
 
 MESSAGES_AT_ONCE = 500
@@ -78,6 +78,15 @@ def _call(ports: Ports, job: Job) -> None:
         ports.queue.send(FINISH, [message(job.tenant, job.id)])
         return
     open_shards = (shard for shard in shards.of_job(ports.catalog, job) if not shard.is_done)
-    bodies = (message(job.tenant, job.id, index=shard.index) for shard in open_shards)
+    bodies = (message(job.tenant, job.id, index=shard.index) for shard in _in_turn(open_shards))
     while some := list(islice(bodies, MESSAGES_AT_ONCE)):
         ports.queue.send(SHARDS, some)
+
+
+def _in_turn(shards: Iterator[Shard]) -> Iterator[Shard]:
+    """The smallest, which soon show how the job goes; the large; and the small, so that all workers
+    come to the end at about the same time.
+    """
+    smallest = list(islice(shards, manifest.SHARDS_PER_SIZE))
+    small = list(islice(shards, manifest.SMALL_SHARDS - len(smallest)))
+    return chain(smallest, shards, reversed(small))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -23,6 +24,8 @@ from hookline.core.errors import (
 )
 
 READERS = 8  # blobs may be far away; on the local disk most of them idle
+AHEAD_FILES = 16  # behind a batch, or as many as it has
+AHEAD_RECORDS = 256  # as many as that of one file are one call
 MAX_BATCH_BYTES = 16 * 1024 * 1024
 MAX_FILE_BYTES = 64 * 1024 * 1024  # as large as a request to a stream may be
 
@@ -44,28 +47,65 @@ class Reader:
     def batches(
         self, source: Source, entries: Sequence[Entry], most: Callable[[], int]
     ) -> Iterator[list[Loaded]]:
-        """The files in order, `most()` at a time; the next batch is read while one is used.
+        """The files in order, `most()` at a time; those behind them are read while one is used.
 
         Raise a retryable error when the storage cannot be reached.
         """
+        ahead = AHEAD_RECORDS if entries and entries[0].is_record else AHEAD_FILES
         begin = partial(self._begin, source)
-        start = 0
-        reading = begin(entries[: _fitting(entries, 0, most())])
-        while reading:
-            batch = [file for some in reading for file in some.result()]
-            start += len(batch)
-            reading = begin(entries[start : start + _fitting(entries, start, most())])
-            yield batch
+        with closing(_Window(entries, begin)) as window:
+            start = 0
+            while start < len(entries):
+                count = _fitting(entries, start, most())
+                end = start + count
+                window.reach(end, end + _fitting(entries, end, max(count, ahead)))
+                yield window.take(count)
+                start = end
 
     def close(self) -> None:
         """Drop what is not read yet, and end the threads."""
         self._threads.shutdown(cancel_futures=True)
         self._tables.close()
 
-    def _begin(self, source: Source, entries: Sequence[Entry]) -> list[Future[list[Loaded]]]:
+    def _begin(self, source: Source, entries: Sequence[Entry]) -> list[_Reading]:
         return [
             self._threads.submit(_load_all, source, some, self._tables) for some in _runs(entries)
         ]
+
+
+_Reading = Future[list[Loaded]]
+
+
+class _Window:
+    """The files that are read or being read, in order, and not taken yet."""
+
+    def __init__(
+        self, entries: Sequence[Entry], begin: Callable[[Sequence[Entry]], Sequence[_Reading]]
+    ) -> None:
+        self._entries, self._begin = entries, begin
+        self._readings: deque[_Reading] = deque()
+        self._loaded: deque[Loaded] = deque()
+        self._begun = 0
+
+    def reach(self, least: int, most: int) -> None:
+        """Have the files before `least` read, and on to `most` if half of those are left to do.
+
+        By halves, so that several are asked for at once: records of one file are then one call.
+        """
+        if self._begun < (least + most) // 2:
+            self._readings += self._begin(self._entries[self._begun : most])
+            self._begun = most
+
+    def take(self, count: int) -> list[Loaded]:
+        """The next files. Wait for them."""
+        while len(self._loaded) < count and self._readings:
+            self._loaded += self._readings.popleft().result()
+        return [self._loaded.popleft() for _ in range(min(count, len(self._loaded)))]
+
+    def close(self) -> None:
+        """Read no more."""
+        for reading in self._readings:
+            reading.cancel()
 
 
 def _runs(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:

@@ -64,7 +64,7 @@ class Rows:
             rows.append(row)
 
     def _in_batches(self, entries: Sequence[Entry]) -> None:
-        source, most = self._session.source, lambda: self._session.pace.items
+        source, most = self._session.source, lambda: self._session.batch_size.items
         for batch in self._reader.batches(source, entries, most):
             if not self._watch.may_go_on():
                 return

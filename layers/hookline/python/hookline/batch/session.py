@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
+from hookline.batch.batch_size import BatchSize
 from hookline.batch.entries import Source
 from hookline.core.errors import HookCrashed, HooklineError, ModelLoadFailed, NotFound
 from hookline.core.models import Model
@@ -14,12 +15,6 @@ from hookline.core.records import Job, Volume
 from hookline.runtime.engine import EngineDied
 from hookline.runtime.items import Item, Outcome
 
-MAX_BATCH_ITEMS = 128
-SAMPLES = 2  # of a size, before another is tried
-NO_WORSE = 0.9  # of the best rate; less is a loss, not noise
-KEPT = 64  # batches for which the best size is kept before it is doubted
-BATCH_S = 1.0  # between batches a worker looks whether the job stops
-TELLING_S = 0.005  # what is over sooner is too short to compare, and can only gain
 LOADS = 3  # what kills an engine that loads may be something else
 FILE_TIMEOUT_S = 60.0  # as long as a request to a stream may take
 
@@ -36,59 +31,13 @@ OpenEngine = Callable[[Job, Model], Engine]
 """Stage and start. Raise a HooklineError that says why the user's model or code cannot load."""
 
 
-class Pace:
-    """How many files go to the engine at once: as many as it is quickest with, for about BATCH_S.
-
-    Tiny networks gain a hundredfold by batches, convolutions on a CPU lose; so the size doubles as
-    long as files per second do not fall, and is looked at anew now and then.
-    """
-
-    def __init__(self) -> None:
-        self.items = 1
-        self._rates: dict[int, float] = {}  # the best of each size
-        self._samples = self._kept = 0
-
-    def note(self, items: int, seconds: float) -> None:
-        """A batch of `items` took so long. One that is not as large as was asked says little."""
-        if seconds > BATCH_S:
-            self._go_to(max(1, items // 2))
-        elif items >= self.items and seconds < TELLING_S:
-            self._go_to(self._doubled())
-        elif items >= self.items:
-            self._weigh(items / seconds, seconds)
-
-    def _weigh(self, rate: float, seconds: float) -> None:
-        self._rates[self.items] = max(rate, self._rates.get(self.items, 0.0))
-        self._samples += 1
-        if self._kept:
-            self._kept -= 1
-            if not self._kept:
-                self._rates = {}
-                self._samples = 0
-            return
-        if self._samples < SAMPLES:
-            return
-        best = max(self._rates, key=lambda size: self._rates[size])
-        if self._rates[self.items] < NO_WORSE * self._rates[best]:
-            self._go_to(best)
-            self._kept = KEPT
-        elif seconds < BATCH_S / 2:
-            self._go_to(self._doubled())
-
-    def _doubled(self) -> int:
-        return min(MAX_BATCH_ITEMS, self.items * 2)
-
-    def _go_to(self, items: int) -> None:
-        self.items, self._samples = items, 0
-
-
 class Session:
     """What a worker keeps between the shards of one job."""
 
     def __init__(
         self, job: Job, model: Model, source: Source, open_engine: OpenEngine, timeout_s: float
     ) -> None:
-        self.job, self.source, self.pace = job, source, Pace()
+        self.job, self.source, self.batch_size = job, source, BatchSize()
         self._model, self._open, self._timeout_s = model, open_engine, timeout_s
         self._engine: Engine | None = None
         self.took_ms = 0.0  # per file of the batch that ran last
@@ -120,7 +69,7 @@ class Session:
             outcomes = self._timed(items)
         except EngineDied as died:
             self.close()
-            self.pace = Pace()
+            self.batch_size = BatchSize()
             if len(items) == 1:
                 yield _crashed(died)
                 return
@@ -145,7 +94,7 @@ class Session:
         began = time.monotonic()
         outcomes = engine.run(items, self._timeout_s)
         seconds = time.monotonic() - began
-        self.pace.note(len(items), seconds)
+        self.batch_size.note(len(items), seconds)
         self.took_ms = round(1000 * seconds / len(items), 3)
         if len(outcomes) != len(items):
             raise HooklineError(f"The engine gave {len(outcomes)} outcomes for {len(items)} files.")

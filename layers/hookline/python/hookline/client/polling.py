@@ -10,6 +10,7 @@ from hookline.client.views import Job
 from hookline.core.errors import DeadlineExceeded
 
 FIRST_POLL_S, LONGEST_POLL_S = 0.1, 2.0
+LATE = 0.05  # of the time waited so far: how much later than it happens an end may be seen
 LONGEST_REST_S = 30.0
 # To say how far a job is takes the service 10 ms of CPU for a million rows: waiting takes 2 %.
 ROWS_PER_S = 2_000_000
@@ -34,15 +35,15 @@ def until(
 
     `least_s` is how long to wait at least, by what was seen.
     """
-    deadline, pause_s = time.monotonic() + timeout_s, FIRST_POLL_S
+    deadline, waited_s = time.monotonic() + timeout_s, 0.0
     while True:
         seen = read()
         if on_change:
             on_change(seen)
         if is_over(seen):
             return seen
-        pause_s = max(pause_s, least_s(seen))
+        pause_s = max(FIRST_POLL_S, min(LONGEST_POLL_S, LATE * waited_s), least_s(seen))
         if time.monotonic() + pause_s > deadline:
             raise DeadlineExceeded(late, hint="Wait longer with --timeout.")
         sleep(pause_s)
-        pause_s = min(LONGEST_POLL_S, pause_s * 1.5)
+        waited_s += pause_s
