@@ -1,6 +1,6 @@
 """A batch of JPEGs beside the loops that people write, and tiny records: side by side in one run.
 
-    python -m bench.batches [--files 600] [--rounds 3] [--loops limit naive torch ray]
+    python -m bench.batches [--files 2000] [--rounds 3] [--loops limit naive torch ray]
 
 The loops are those of bench/batch_loops.py. `torch` and `ray` run in environments of their own
 under bench/.cache, made when they are missing. Every loop must find the same classes. hookline's
@@ -260,7 +260,7 @@ def calls(files: int = 1000) -> list[str]:
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--files", type=int, default=600)
+    parser.add_argument("--files", type=int, default=2000)
     parser.add_argument("--records", type=int, default=50_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--loops", nargs="+", default=LOOPS, choices=LOOPS)
