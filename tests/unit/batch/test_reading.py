@@ -63,7 +63,7 @@ def test_a_batch_has_few_bytes_or_one_file(
 
 
 class Far:
-    """Blobs that answer once `readers` of them have been asked for, so that one by one never ends."""
+    """Blobs that open once `readers` of them are asked for: one by one never ends."""
 
     def __init__(self, blobs: Blobs, readers: int) -> None:
         self._blobs, self._all_here = blobs, threading.Barrier(readers)

@@ -95,7 +95,13 @@ def test_what_is_unknown_is_named_with_what_is_known() -> None:
     [
         *[("TABLE", ""), ("QUEUES", "x"), ("QUEUES", "[]"), ("QUEUES", '{"plan": 1}')],
         *[("SUBNETS", "a,,b"), ("SUBNETS", ""), ("LOG_LEVEL", "LOUD")],
-        *[("PORT", "x"), ("SANDBOX", "maybe"), ("TRACE_HOOKS", "yes"), ("WORKERS", "-1")],
+        *[
+            ("PORT", "x"),
+            ("SANDBOX", "maybe"),
+            ("TRACE_HOOKS", "yes"),
+            ("WORKERS", "-1"),
+            ("INPUT_CACHE_GB", "-1"),
+        ],
     ],
 )
 def test_a_bad_value_is_named_with_what_is_allowed(name: str, value: str) -> None:
@@ -108,6 +114,7 @@ def test_the_names_are_those_that_are_parsed() -> None:
 
     of_process = {
         "cache_gb",
+        "input_cache_gb",
         "max_replicas",
         "max_streams",
         "home",

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from msgspec import structs
 
 from hookline.batch.entries import Entry, Source
+from hookline.batch.kept import Kept, Version
 from hookline.batch.parquet import Place, Tables, is_parquet
 from hookline.core.errors import (
     HooklineError,
@@ -40,9 +41,10 @@ class Loaded(NamedTuple):
 class Reader:
     """A few threads that read files of one volume after another."""
 
-    def __init__(self) -> None:
+    def __init__(self, kept: Kept | None = None) -> None:
+        """`kept` are whole files that need not be fetched again."""
         self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="read")
-        self._tables = Tables()
+        self._tables, self._kept = Tables(), kept
 
     def batches(
         self, source: Source, entries: Sequence[Entry], most: Callable[[], int]
@@ -69,7 +71,8 @@ class Reader:
 
     def _begin(self, source: Source, entries: Sequence[Entry]) -> list[_Reading]:
         return [
-            self._threads.submit(_load_all, source, some, self._tables) for some in _runs(entries)
+            self._threads.submit(_load_all, source, some, self._tables, self._kept)
+            for some in _runs(entries)
         ]
 
 
@@ -117,14 +120,16 @@ def _runs(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
         yield from (found[start : start + step] for start in range(0, len(found), step))
 
 
-def _load_all(source: Source, entries: Sequence[Entry], tables: Tables) -> list[Loaded]:
+def _load_all(
+    source: Source, entries: Sequence[Entry], tables: Tables, kept: Kept | None = None
+) -> list[Loaded]:
     """What `load` gives for each: some files, or records of one file in their order."""
     first = entries[0]
     if first.is_record and is_parquet(first.file):
         return _loaded(entries, partial(_rows, source, entries, tables))
     whole = _span_of(entries)
     if len(entries) == 1 or not first.is_record or whole.size_bytes > MAX_FILE_BYTES:
-        return [load(source, entry) for entry in entries]
+        return [load(source, entry, kept) for entry in entries]
     return _loaded(entries, partial(_records, source, entries, whole))
 
 
@@ -166,10 +171,13 @@ def _fitting(entries: Sequence[Entry], start: int, most: int) -> int:
     return most
 
 
-def load(source: Source, entry: Entry) -> Loaded:
+def load(source: Source, entry: Entry, kept: Kept | None = None) -> Loaded:
     """The content of one file. Raise a retryable error when the storage cannot be reached."""
     if not (entry.is_record and is_parquet(entry.file)):
-        [loaded] = _loaded([entry], lambda: [_content(source, entry)])
+        read = partial(_content, source, entry)
+        if kept and entry.etag and not entry.is_record:
+            read = partial(_kept_content, source, entry, kept)
+        [loaded] = _loaded([entry], lambda: [read()])
         return loaded
     with closing(Tables()) as tables:
         [loaded] = _loaded([entry], partial(_rows, source, [entry], tables))
@@ -203,6 +211,18 @@ def _content(source: Source, entry: Entry) -> bytes:
     _check_unchanged(source, entry)
     if len(body) != entry.size_bytes:
         raise _changed("has changed")
+    return body
+
+
+def _kept_content(source: Source, entry: Entry, kept: Kept) -> bytes:
+    """As `_content`. Whether it is there, and may be read, is asked all the same."""
+    version = Version(source.blobs.uri(source.prefix + entry.file), entry.etag)
+    body = kept.get(version)
+    if body is not None and len(body) == entry.size_bytes:
+        _check_unchanged(source, entry)
+        return body
+    body = _content(source, entry)
+    kept.put(version, body)
     return body
 
 

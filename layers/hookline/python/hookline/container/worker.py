@@ -13,8 +13,10 @@ from hookline.adapters.aws import wiring
 from hookline.adapters.aws.clients import Clients
 from hookline.adapters.aws.settings import AwsSettings
 from hookline.adapters.aws.task import OwnTask
+from hookline.batch.kept import Kept
 from hookline.batch.worker import Worker
 from hookline.container.layout import place_in, whole_cpus
+from hookline.staging.cache import GB
 from hookline.staging.engines import Opener
 
 log = logging.getLogger(__name__)
@@ -63,9 +65,12 @@ def run(settings: AwsSettings, task: OwnTask | None) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: draining.set())
     ports = wiring.ports(settings, Clients())
-    opener = Opener(ports, place_in(settings, threads=ENGINE_THREADS))
+    place = place_in(settings, threads=ENGINE_THREADS)
+    opener = Opener(ports, place)
+    kept = Kept(place.run_dir / "inputs", settings.process.input_cache_gb * GB)
     count = settings.process.workers or whole_cpus(task)
-    crew = Crew([Worker(ports, opener, draining=draining) for _ in range(count)], draining)
+    workers = [Worker(ports, opener, draining=draining, kept=kept) for _ in range(count)]
+    crew = Crew(workers, draining)
     crew.start()
     log.info("worker_ready", extra={"workers": count})
     crew.join()

@@ -45,7 +45,8 @@ def _port(text: str) -> int:
     return value
 
 
-def _count(text: str) -> int:
+def natural(text: str) -> int:
+    """A number from 0 on. Raise ValueError for anything else."""
     value = int(text)
     if value < 0:
         raise ValueError
@@ -71,8 +72,8 @@ PARSERS: dict[str, tuple[Callable[[str], object], str]] = {
     "key": (str, "an API key"),
     "host": (str, "an address to listen on"),
     "port": (_port, "a number from 0 to 65535"),
-    "workers": (_count, "a number, 0 for one per core"),
-    "chaos": (_count, "a number, the seed of the disorder"),
+    "workers": (natural, "a number, 0 for one per core"),
+    "chaos": (natural, "a number, the seed of the disorder"),
     "sandbox": (_choice("auto", "on", "off"), "auto, on or off"),
     "log_level": (_choice("DEBUG", "INFO", "WARNING", "ERROR"), "DEBUG, INFO, WARNING or ERROR"),
     "trace_hooks": (lambda text: bool(int(_choice("0", "1")(text))), "0 or 1"),

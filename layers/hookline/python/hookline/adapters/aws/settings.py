@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from tempfile import gettempdir
 
-from hookline.core.config import PARSERS, PREFIX, Parsers
+from hookline.core.config import PARSERS, PREFIX, Parsers, natural
 from hookline.core.errors import BadRequest
 from hookline.core.ports import Quotas
 from hookline.core.records import PLATFORM
@@ -44,7 +44,8 @@ class ProcessSettings:
     """How a process in a container runs. Functions make nothing of it.
 
     `home` is a folder of its own, for what is fetched. `workers` are the shards that a worker has
-    in hand at once, 0 for one per CPU of the task. `cache_gb` are those of the fetched models.
+    in hand at once, 0 for one per CPU of the task. `cache_gb` are those of the fetched models,
+    `input_cache_gb` those of the files that a worker has read.
     """
 
     home: Path = field(default_factory=lambda: Path(gettempdir()) / "hookline")
@@ -54,6 +55,7 @@ class ProcessSettings:
     trace_hooks: bool = False
     workers: int = 0
     cache_gb: int = 10
+    input_cache_gb: int = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +127,10 @@ _OF_FLEET: Parsers = {
 _OF_TENANT: Parsers = {
     f"max_{one.name}": (_positive, "a number, at least 1") for one in fields(Quotas)
 }
-_OF_CONTAINER: Parsers = {"cache_gb": (_positive, "a number, at least 1")}
+_OF_CONTAINER: Parsers = {
+    "cache_gb": (_positive, "a number, at least 1"),
+    "input_cache_gb": (natural, "a number, 0 for none"),
+}
 _OF_PROCESS: Parsers = {
     one.name: {**PARSERS, **_OF_CONTAINER}[one.name] for one in fields(ProcessSettings)
 }
