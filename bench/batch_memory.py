@@ -1,9 +1,9 @@
-"""A batch must stream: the memory of `hookline up` and its workers at 10,000 and 200,000 files.
+"""A batch must stream: the memory of a cloud and its workers, of many files and of large rows.
 
-    python -m bench.batch_memory [--files 10000 200000]
+    python -m bench.batch_memory [--files 10000 200000] [--large 10000] [--row-bytes 1000000]
 
 Each size runs in a fresh cloud on a linked folder of small PNGs; memory is sampled while it runs,
-and the CSV must hold one row per file.
+and the CSV must hold one row per file. The large rows are those of a hook that answers that much.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ class Run:
     """One job: how many files, how long, and the most memory and processes seen meanwhile."""
 
     files: int
+    row_bytes: int  # of a hook; 0 for the model's own answer
+    results_bytes: int
     seconds: float
     before: Cost
     peak_rss_bytes: int
@@ -63,14 +65,24 @@ def make_files(folder: Path, count: int) -> Path:
     return folder
 
 
-def predict(cloud: Cloud, files: Path, count: int) -> Run:
+def hooks(folder: Path, row_bytes: int) -> tuple[str, ...]:
+    """The options of a job whose every row has that many bytes."""
+    if not row_bytes:
+        return ()
+    path = folder / "inference.py"
+    path.write_text(f"def postprocess(output, input):\n    return 'x' * {row_bytes}\n")
+    return ("--extra-files", str(path))
+
+
+def predict(cloud: Cloud, files: Path, count: int, row_bytes: int) -> Run:
     model = cloud.ask("model", "import", str(DIGITS / "digits.onnx"), "--name", "digits")
     volume = cloud.ask("volume", "link", str(files))
     before = cost(cloud.pid)
     sampler = Sampler(cloud.pid)
     sampler.start()
     began = time.perf_counter()
-    job = cloud.ask("batch", "predict", str(model["id"]), str(volume["id"]), *WAIT)
+    options = hooks(files.parent, row_bytes)
+    job = cloud.ask("batch", "predict", str(model["id"]), str(volume["id"]), *options, *WAIT)
     seconds = time.perf_counter() - began
     sampler.stopped.set()
     sampler.join()
@@ -83,6 +95,8 @@ def predict(cloud: Cloud, files: Path, count: int) -> Run:
         raise SystemExit(f"{len(names)} rows for {count} files")
     return Run(
         count,
+        row_bytes,
+        results.stat().st_size,
         seconds,
         before,
         max(sample.rss_bytes for sample in sampler.samples),
@@ -91,20 +105,24 @@ def predict(cloud: Cloud, files: Path, count: int) -> Run:
     )
 
 
-def run(count: int) -> Run:
+def run(count: int, row_bytes: int = 0) -> Run:
     with tempfile.TemporaryDirectory() as folder:
         files = make_files(Path(folder) / "files", count)
         with up(Path(folder)) as cloud:
-            return predict(cloud, files, count)
+            return predict(cloud, files, count, row_bytes)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--files", type=int, nargs="+", default=[10_000, 200_000])
+    parser.add_argument("--large", type=int, default=10_000, help="files with large rows")
+    parser.add_argument("--row-bytes", type=int, default=1_000_000)
     parser.add_argument("--out", type=Path, default=machine.RESULTS / "batch_memory.md")
     options = parser.parse_args()
+    csv.field_size_limit(2 * options.row_bytes)
     runs = [run(count) for count in options.files]
     first, last = runs[0], runs[-1]
+    runs.append(run(options.large, options.row_bytes))
     lines = [
         "# Memory of a batch",
         "",
@@ -115,10 +133,11 @@ def main() -> None:
             f"sampled every {1000 * SAMPLE_S:.0f} ms."
         ),
         "",
-        "| files | seconds | files/s | PSS before | peak PSS | peak RSS | processes |",
-        "|---|---|---|---|---|---|---|",
+        "| files | results | seconds | files/s | PSS before | peak PSS | peak RSS | processes |",
+        "|---|---|---|---|---|---|---|---|",
         *(
-            f"| {one.files:,} | {one.seconds:.1f} | {one.files / one.seconds:,.0f} "
+            f"| {one.files:,} | {one.results_bytes / 1e6:,.0f} MB "
+            f"| {one.seconds:.1f} | {one.files / one.seconds:,.0f} "
             f"| {one.before.pss_bytes / 1e6:.0f} MB | {one.peak_pss_bytes / 1e6:.0f} MB "
             f"| {one.peak_rss_bytes / 1e6:.0f} MB | {one.processes} |"
             for one in runs

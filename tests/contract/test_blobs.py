@@ -95,6 +95,24 @@ def test_of_many_writers_at_once_exactly_one_wins_if_absent(blobs: Blobs) -> Non
     assert won == [read(blobs, "t/deep/er/a")]
 
 
+@pytest.mark.parametrize("size_bytes", [3, 20 << 20])
+def test_of_two_pieces_of_work_the_first_that_ends_wins_if_absent(
+    blobs: Blobs, size_bytes: int
+) -> None:
+    """Large ones too, which S3 takes in parts."""
+    first, second = b"1" * size_bytes, b"2" * size_bytes
+    with blobs.writer("t/a", if_absent=True) as writer:
+        writer.write(first)
+
+    with pytest.raises(Conflict), blobs.writer("t/a", if_absent=True) as writer:
+        writer.write(second)
+
+    assert read(blobs, "t/a") == first
+    with blobs.writer("t/a") as writer:
+        writer.write(second)
+    assert read(blobs, "t/a") == second
+
+
 def test_a_writer_makes_the_blob_visible_when_it_is_whole(blobs: Blobs) -> None:
     with blobs.writer("t/a") as writer:
         writer.write(b"one ")

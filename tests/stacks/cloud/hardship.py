@@ -19,7 +19,7 @@ from tests.stacks.cloud import client, story
 from tests.stacks.cloud.cloud import ADMIN, Cloud
 from tests.stacks.cloud.deploying import REGION
 from tests.stacks.cloud.landing import Landing
-from tests.stacks.cloud.processes import worker
+from tests.stacks.cloud.processes import LOUD, worker
 from tests.stacks.cloud.telling import Telling
 from tests.stacks.cloud.tenant import Tenant
 
@@ -71,6 +71,7 @@ class Hardship:
         telling = (self.model_id, self.volume_id, self.linked_id)
         Telling(self.cloud, self.tenant, *telling).tell()
         self.workers_that_end()
+        self.workers_that_are_late()
         self.planners_that_fail()
         self.finishers_that_fail()
         self.messages_left_behind()
@@ -252,6 +253,16 @@ class Hardship:
         assert job["status"] == "Completed", job
         self.cloud.say(f"batch {job_id}: one worker drained, three died: {job['status']}")
 
+    def workers_that_are_late(self) -> None:
+        """Another attempt stored the part while this one predicted; its own is given back."""
+        loud_id = client.volume(self.tenant, {"a.txt": LOUD}, "loud")
+        job_id = self._planned(loud_id)
+        self._part(job_id, b'{"i":0,"name":"a.txt","output":"first"}\n')
+        self.cloud.work(self.tenant)
+        job = story.ended(self.cloud, self.tenant, job_id)
+        assert client.rows(self.tenant, job_id) == [["a.txt", "first"]], job
+        self.cloud.say(f"batch {job_id}: a worker came late with 8 MB: {job['status']}")
+
     def planners_that_fail(self) -> None:
         """The manifest is stored when the record cannot be: the next planner reads it again."""
         job_id = client.submitted(self.tenant, self.model_id, self.volume_id)
@@ -380,8 +391,8 @@ class Hardship:
         job_id = client.submitted(self.tenant, self.model_id, volume_id, **serving)
         return story.ended(self.cloud, self.tenant, job_id)
 
-    def _planned(self) -> int:
-        job_id = client.submitted(self.tenant, self.model_id, self.volume_id)
+    def _planned(self, volume_id: int = 0) -> int:
+        job_id = client.submitted(self.tenant, self.model_id, volume_id or self.volume_id)
         while not self.tenant.waiting("shards"):
             assert self.tenant.deliver()
         return job_id

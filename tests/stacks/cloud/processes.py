@@ -20,7 +20,7 @@ from typing import Any
 
 import msgspec
 
-from hookline.adapters.aws import wiring
+from hookline.adapters.aws import upload, wiring
 from hookline.adapters.aws.clients import Clients
 from hookline.adapters.aws.settings import AwsSettings, from_environment
 from hookline.adapters.aws.task import METADATA, OwnTask, own_task
@@ -164,13 +164,16 @@ def _address(task: dict[str, Any]) -> str:
 # --- batch workers ---------------------------------------------------------------------------
 
 
+LOUD = b"Say it loud."
+
+
 class Echo:
-    """An engine that costs nothing."""
+    """An engine that costs nothing. It answers `LOUD` with more than one request can store."""
 
     def run(self, items: Sequence[Item], timeout_s: float) -> list[Outcome]:
         del timeout_s
-        seen: Outcome = Answer(b"seen", "text/plain")
-        return [seen for _ in items]
+        long = b"x" * upload.PART_BYTES
+        return [Answer(long if item.body == LOUD else b"seen", "text/plain") for item in items]
 
     def close(self) -> None:
         """There is nothing to close."""

@@ -109,9 +109,9 @@ class _Faulty:
         return _FaultyFile(self._fault.call(self._port.open, key), self._fault)
 
     @contextmanager
-    def _writer(self, key: str) -> Iterator[BlobWriter]:
+    def _writer(self, key: str, *, if_absent: bool = False) -> Iterator[BlobWriter]:
         """Opening, each piece and publishing are calls of their own."""
-        blob: AbstractContextManager[BlobWriter] = self._port.writer(key)
+        blob: AbstractContextManager[BlobWriter] = self._port.writer(key, if_absent=if_absent)
         opened = self._fault.call(blob.__enter__)
         try:
             yield _Faulty(opened, self._fault)

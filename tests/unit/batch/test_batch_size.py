@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from hookline.batch.batch_size import BATCH_S, KEPT, MAX_BATCH_ITEMS, BatchSize
+from hookline.batch.batch_size import BATCH_S, KEPT, MAX_BATCH_ITEMS, MAX_OUTPUT_BYTES, BatchSize
 
 Cost = Callable[[int], float]
 """Seconds that a batch of a size takes."""
@@ -87,6 +87,18 @@ def test_batches_that_are_over_at_once_grow_whatever_the_noise() -> None:
         size.note(size.items, seconds)
 
     assert size.items == MAX_BATCH_ITEMS
+
+
+def test_large_answers_keep_a_batch_small() -> None:
+    """A row of megabytes is in the memory of the engine and of the worker."""
+    size = BatchSize()
+
+    for _ in range(500):
+        items = size.items
+        assert items * 1_000_000 <= 2 * MAX_OUTPUT_BYTES
+        size.note(items, 0.001, items * 1_000_000)
+
+    assert size.items == MAX_OUTPUT_BYTES // 1_000_000
 
 
 def test_the_last_batch_of_a_shard_says_nothing() -> None:

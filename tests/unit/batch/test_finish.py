@@ -61,7 +61,8 @@ def test_two_finishers_at_once_publish_the_same_bytes(done: World) -> None:
             self.presign = other.blobs.presign
 
         @contextmanager
-        def writer(self, key: str) -> Iterator[BlobWriter]:
+        def writer(self, key: str, *, if_absent: bool = False) -> Iterator[BlobWriter]:
+            assert not if_absent
             with other.blobs.writer(key) as blob:
                 yield blob
             finish.finish(other, TENANT, 21)
@@ -111,7 +112,8 @@ def test_a_disk_that_is_full_does_not_end_the_job(done: World) -> None:
             self.presign = blobs.presign
 
         @contextmanager
-        def writer(self, key: str) -> Iterator[BlobWriter]:
+        def writer(self, key: str, *, if_absent: bool = False) -> Iterator[BlobWriter]:
+            assert not if_absent
             raise Unavailable(f"The file {key} cannot be stored.", why="The disk is full.")
             yield  # type: ignore[unreachable]  # a context manager has one
 

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -7,10 +10,10 @@ import msgspec
 from hookline.batch import parts
 from hookline.batch.entries import Entry
 from hookline.batch.journal import MAX_STRIKES, Journal
-from hookline.batch.parts import Counts
+from hookline.batch.row_file import Counts, RowFile, count
 from hookline.batch.rows import row_of
 from hookline.core.errors import HookFailed
-from hookline.core.ports import Ports
+from hookline.core.ports import BlobWriter, Ports
 from hookline.core.records import Shard
 from hookline.core.rows import Row, encoded
 from hookline.runtime.items import Answer
@@ -41,7 +44,7 @@ def test_a_part_has_the_documented_lines() -> None:
 def test_an_empty_output_is_an_output() -> None:
     row = row_of(ENTRY, Answer(b"", "text/plain"))
 
-    assert (row.output, parts.count([row])) == ("", Counts(1, 0))
+    assert (row.output, count([row])) == ("", Counts(1, 0))
 
 
 def test_a_message_that_no_file_could_hold_is_cut_and_made_valid() -> None:
@@ -53,7 +56,8 @@ def test_a_message_that_no_file_could_hold_is_cut_and_made_valid() -> None:
 
 
 def test_the_first_part_is_the_part(ports: Ports) -> None:
-    mine, late = [Row(0, "a", "1"), Row(1, "b", "2")], [Row(0, "a", "9")]
+    mine = RowFile([Row(0, "a", "1"), Row(1, "b", "2")])
+    late = RowFile([Row(0, "a", "9")])
 
     assert parts.write(ports.blobs, shard(), mine) == (2, 0)
     assert parts.write(ports.blobs, shard(), late) == (2, 0)
@@ -69,10 +73,10 @@ def test_a_journal_hands_rows_to_the_next_attempt(ports: Ports) -> None:
     journal.rows.append(Row(0, "a", "1"))
     journal.save()
 
-    assert Journal.open(ports.blobs, shard(attempt=2)).rows == [Row(0, "a", "1")]
+    assert list(Journal.open(ports.blobs, shard(attempt=2)).rows) == [Row(0, "a", "1")]
 
     journal.discard()
-    assert Journal.open(ports.blobs, shard(attempt=3)).rows == []
+    assert list(Journal.open(ports.blobs, shard(attempt=3)).rows) == []
 
 
 def test_a_file_is_accused_when_it_was_the_last_word_of_two_attempts(ports: Ports) -> None:
@@ -88,9 +92,12 @@ def test_a_journal_writes_what_came_since_and_hands_over_everything(ports: Ports
     written: list[int] = []
 
     class Counted:
-        def put(self, key: str, data: bytes) -> None:
-            written.append(data.count(b"\n") - 1)
-            ports.blobs.put(key, data)
+        @contextmanager
+        def writer(self, key: str) -> Iterator[BlobWriter]:
+            data = io.BytesIO()
+            yield data
+            written.append(data.getvalue().count(b"\n") - 1)
+            ports.blobs.put(key, data.getvalue())
 
         def __getattr__(self, name: str) -> Any:
             return getattr(ports.blobs, name)
@@ -116,7 +123,7 @@ def test_rows_that_a_newer_journal_has_are_not_added_to_it_again(ports: Ports) -
     journal = Journal.open(ports.blobs, shard(attempt=3))
     journal.rows.append(Row(0, "a", "1"))
     assert journal.accuse(1)
-    journal.rows += [Row(index, "a", "1") for index in range(1, 70)]
+    journal.rows.extend(Row(index, "a", "1") for index in range(1, 70))
     assert journal.accuse(70)
 
     found = Journal.open(ports.blobs, shard(attempt=4))

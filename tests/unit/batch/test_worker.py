@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from hookline.batch import journal, parts, rows
+from hookline.batch.row_file import RowFile
 from hookline.batch.worker import Worker
 from hookline.core.errors import Unavailable
 from hookline.core.models import Model
@@ -341,7 +342,7 @@ def test_a_part_that_was_written_is_not_made_again(world: World) -> None:
     world.plan()
     [shard] = world.shards()
     world.ports.catalog.put(shard.changed(attempt=1))
-    parts.write(world.ports.blobs, shard, [Row(0, "a", "by the one who died")])
+    parts.write(world.ports.blobs, shard, RowFile([Row(0, "a", "by the one who died")]))
 
     job = world.settle()
 

@@ -195,6 +195,25 @@ def test_an_upload_that_cannot_be_completed_is_aborted_and_says_why(
         writer.write(bytes(upload.PART_BYTES))
 
 
+@pytest.mark.parametrize(
+    ("code", "status", "kind"),
+    [("PreconditionFailed", 412, Conflict), ("ConditionalRequestConflict", 409, Unavailable)],
+)
+def test_a_large_write_that_meets_another_is_no_success_and_given_back(
+    blobs: S3Blobs, stub: Stubber, code: str, status: int, kind: type[Exception]
+) -> None:
+    """Of two at once S3 cannot say who wins: it may be nobody, so it is no Conflict."""
+    stub.add_response("create_multipart_upload", {"UploadId": "u"})
+    stub.add_response("upload_part", {"ETag": '"1"', "ChecksumCRC32": "AAAAAA=="})
+    stub.add_client_error("complete_multipart_upload", code, http_status_code=status)
+    stub.add_response("abort_multipart_upload", {})
+
+    with pytest.raises(kind), blobs.writer("t/a", if_absent=True) as writer:
+        writer.write(bytes(upload.PART_BYTES))
+
+    stub.assert_no_pending_responses()
+
+
 # --- open ----------------------------------------------------------------------------------
 
 

@@ -22,7 +22,8 @@ class ReadOnly:
         del data, if_absent
         self._refuse(key)
 
-    def writer(self, key: str) -> AbstractContextManager[BlobWriter]:
+    def writer(self, key: str, *, if_absent: bool = False) -> AbstractContextManager[BlobWriter]:
+        del if_absent
         self._refuse(key)
 
     def delete(self, key: str) -> None:

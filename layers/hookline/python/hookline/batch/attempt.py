@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 from hookline.batch import jobs, manifest, parts, retry, shards
 from hookline.batch.events import message
 from hookline.batch.heartbeat import Heartbeat
 from hookline.batch.journal import Journal
-from hookline.batch.parts import Counts
+from hookline.batch.row_file import Counts
 from hookline.batch.rows import Rows
 from hookline.batch.watch import Watch
 from hookline.core.ports import Ports
@@ -75,7 +76,7 @@ class Attempt:
         journal = Journal.open(blobs, shard)
         if watch.may_go_on():
             entries = manifest.entries_of(blobs, shard)
-            kept = retry.kept(blobs, job, shard)
+            kept = partial(retry.kept, blobs, job, shard)
             self._rows_of(job, journal, watch).fill(entries, shard.attempt, kept)
         if len(journal.rows) < shard.count and watch.reason != "stopping":
             return self._abandoned(journal, watch)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 MAX_BATCH_ITEMS = 128
 BATCH_S = 1.0  # between batches a worker looks whether the job stops
+MAX_OUTPUT_BYTES = 16 * 1024 * 1024  # of a batch, where its files allow that
 TELLING_S = 0.005  # what is over sooner is too short to compare, and can only gain
 SAMPLES = 3  # of each of two sizes
 PATIENCE = 5 * SAMPLES  # batches that a comparison takes at most
@@ -22,6 +23,7 @@ class BatchSize:
 
     def __init__(self) -> None:
         self._size, self._grows = 1, True
+        self._most = MAX_BATCH_ITEMS
         self._kept = COLD
         self._trial: _Trial | None = None
 
@@ -30,12 +32,15 @@ class BatchSize:
         """How many to run next."""
         return self._trial.turn if self._trial else self._size
 
-    def note(self, items: int, seconds: float) -> None:
+    def note(self, items: int, seconds: float, output_bytes: int = 0) -> None:
         """A batch of `items` took so long. One of another size than was asked says little."""
-        if seconds > BATCH_S:
+        if output_bytes > MAX_OUTPUT_BYTES:
+            self._most = max(1, items * MAX_OUTPUT_BYTES // output_bytes)
+            self._go_to(min(self._size, self._most))
+        elif seconds > BATCH_S:
             self._go_to(max(1, items // 2))
         elif seconds < TELLING_S and items >= self._size:
-            self._go_to(min(MAX_BATCH_ITEMS, 2 * self._size))
+            self._go_to(min(self._most, 2 * self._size))
         elif self._trial:
             self._weigh(self._trial, items, seconds / items)
         elif self._kept:
@@ -59,7 +64,7 @@ class BatchSize:
     def _challenge(self, cost_s: float) -> None:
         """Try the next size in the direction that was good so far, if there is one."""
         rival = 2 * self._size if self._grows else self._size // 2
-        if 0 < rival <= MAX_BATCH_ITEMS and rival * cost_s <= BATCH_S:
+        if 0 < rival <= self._most and rival * cost_s <= BATCH_S:
             self._trial = _Trial(self._size, rival)
         else:
             self._rest()

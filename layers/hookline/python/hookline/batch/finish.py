@@ -16,7 +16,7 @@ import msgspec
 
 from hookline.batch import jobs, results, shards
 from hookline.batch.events import queue_handler
-from hookline.batch.parts import Counts
+from hookline.batch.row_file import Counts
 from hookline.core.errors import HooklineError, NotFound
 from hookline.core.ports import Ports
 from hookline.core.records import Job, JobStatus, Shard

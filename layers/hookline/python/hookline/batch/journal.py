@@ -11,18 +11,21 @@ that came since, with the suspicion.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import msgspec
 
+from hookline.batch.row_file import RowFile
 from hookline.core.errors import NotFound
 from hookline.core.ports import Blobs
 from hookline.core.records import Shard
-from hookline.core.rows import Row, decoded, encoded
+from hookline.core.rows import Row, decoded
 
 MAX_STRIKES = 2
 SAVE_EVERY_S = 10.0
 MAX_LATEST_ROWS = 64  # so that a file costs the writing of these, not of the whole shard
+MAX_LATEST_BYTES = 32 * 1024 * 1024
 
 
 class Suspicion(msgspec.Struct, frozen=True):
@@ -40,7 +43,7 @@ class Journal:
     """The journal of one shard. Any copy of it is true, so attempts may overwrite each other."""
 
     def __init__(
-        self, blobs: Blobs, shard: Shard, suspicion: Suspicion, rows: list[Row], base: int
+        self, blobs: Blobs, shard: Shard, suspicion: Suspicion, rows: RowFile, base: int
     ) -> None:
         self._blobs, self._key = blobs, key_of(shard)
         self._suspicion, self._base, self._written_at = suspicion, base, time.monotonic()
@@ -51,12 +54,17 @@ class Journal:
     def open(cls, blobs: Blobs, shard: Shard) -> Journal:
         """As the last attempt left it; empty for the first one."""
         if shard.attempt == 1:
-            return cls(blobs, shard, Suspicion(), [], 0)
-        suspicion, rows = _read(blobs, key_of(shard))
+            return cls(blobs, shard, Suspicion(), RowFile(), 0)
+        rows = RowFile()
+        suspicion = Suspicion()
+        with _stored(blobs, key_of(shard)) as (head, found):
+            suspicion = head
+            rows.extend(found)
         base = len(rows)
-        latest, more = _read(blobs, latest_of(key_of(shard)))
-        if latest.base == base:  # else the other blob was written after this one
-            suspicion, rows = latest, rows + more
+        with _stored(blobs, latest_of(key_of(shard))) as (head, found):
+            if head.base == base:  # else the other blob was written after this one
+                suspicion = head
+                rows.extend(found)
         return cls(blobs, shard, suspicion, rows, base)
 
     def accuse(self, index: int) -> bool:
@@ -65,12 +73,12 @@ class Journal:
         strikes = before.strikes + 1 if before.index == index else 1
         if strikes > MAX_STRIKES:
             return False
-        self._write(Suspicion(index, strikes), self.rows)
+        self._write(Suspicion(index, strikes))
         return True
 
     def save(self) -> None:
         """Keep the rows for the next attempt, and suspect nobody."""
-        self._write(Suspicion(), self.rows)
+        self._write(Suspicion())
 
     def save_now_and_then(self) -> None:
         """Bound what a death costs; cheap enough to be called after every batch."""
@@ -83,29 +91,35 @@ class Journal:
             self._blobs.delete(self._key)
             self._blobs.delete(latest_of(self._key))
 
-    def _write(self, suspicion: Suspicion, rows: Sequence[Row]) -> None:
+    def _write(self, suspicion: Suspicion) -> None:
         self._suspicion, self._written_at = suspicion, time.monotonic()
         self._may_be_stored = True
-        if len(rows) - self._base > MAX_LATEST_ROWS:
-            self._blobs.put(self._key, _encoded(suspicion, rows))
+        rows, base = self.rows, self._base
+        latest_bytes = rows.start_of(len(rows)) - rows.start_of(base)
+        if len(rows) - base > MAX_LATEST_ROWS or latest_bytes > MAX_LATEST_BYTES:
+            self._store(self._key, suspicion, 0)
             self._base = len(rows)
         else:
-            head = msgspec.structs.replace(suspicion, base=self._base)
-            self._blobs.put(latest_of(self._key), _encoded(head, rows[self._base :]))
+            head = msgspec.structs.replace(suspicion, base=base)
+            self._store(latest_of(self._key), head, base)
+
+    def _store(self, key: str, head: Suspicion, first: int) -> None:
+        with self._blobs.writer(key) as blob:
+            blob.write(msgspec.json.encode(head) + b"\n")
+            for piece in self.rows.pieces(first):
+                blob.write(piece)
 
 
-def _encoded(suspicion: Suspicion, rows: Sequence[Row]) -> bytes:
-    return msgspec.json.encode(suspicion) + b"\n" + encoded(rows)
-
-
-def _read(blobs: Blobs, key: str) -> tuple[Suspicion, list[Row]]:
+@contextmanager
+def _stored(blobs: Blobs, key: str) -> Iterator[tuple[Suspicion, Iterator[Row]]]:
     """What is stored; no rows, and nobody suspected, when nothing is."""
     try:
-        with blobs.open(key) as file:
-            suspicion = msgspec.json.decode(next(file), type=Suspicion)
-            return suspicion, list(decoded(file))
+        file = blobs.open(key)
     except NotFound:
-        return Suspicion(), []
+        yield Suspicion(), iter(())
+        return
+    with file:
+        yield msgspec.json.decode(next(file), type=Suspicion), decoded(file)
 
 
 def latest_of(key: str) -> str:

@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import NamedTuple
-
-from hookline.core.errors import Conflict
+from hookline.batch.row_file import Counts, RowFile, count
+from hookline.core.errors import Conflict, Unavailable
 from hookline.core.ports import Blobs
 from hookline.core.records import Shard
-from hookline.core.rows import Row, decoded, encoded
+from hookline.core.rows import decoded
 
 
-class Counts(NamedTuple):
-    """How many rows have an output, and how many have an error."""
-
-    succeeded: int
-    failed: int
-
-
-def write(blobs: Blobs, shard: Shard, rows: Iterable[Row]) -> Counts:
+def write(blobs: Blobs, shard: Shard, rows: RowFile) -> Counts:
     """Store the part if there is none yet; return the counts of the part that is stored now."""
-    rows = list(rows)
     try:
-        blobs.put(shard.part_key, encoded(rows), if_absent=True)
+        with blobs.writer(shard.part_key, if_absent=True) as part:
+            for piece in rows.pieces():
+                part.write(piece)
     except Conflict:  # another attempt was first, and its part counts
-        return stored(blobs, shard) or count(rows)
-    return count(rows)
+        counts = stored(blobs, shard)
+        if counts is None:
+            raise Unavailable(
+                f"The part {shard.index} of job {shard.job_id} cannot be stored now.",
+                why="Another attempt began to store it, and it is not there yet.",
+            ) from None
+        return counts
+    return rows.counts
 
 
 def stored(blobs: Blobs, shard: Shard) -> Counts | None:
@@ -34,9 +32,3 @@ def stored(blobs: Blobs, shard: Shard) -> Counts | None:
         return None
     with blobs.open(shard.part_key) as file:
         return count(decoded(file))
-
-
-def count(rows: Iterable[Row]) -> Counts:
-    """Count the rows by what became of them."""
-    errors = [row.error is not None for row in rows]
-    return Counts(succeeded=errors.count(False), failed=errors.count(True))

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from msgspec import structs
 
 from hookline.batch.entries import Entry, Source
-from hookline.batch.kept import Kept, Version
+from hookline.batch.inputs import Inputs, Version
 from hookline.batch.parquet import Place, Tables, is_parquet
 from hookline.core.errors import (
     HooklineError,
@@ -41,10 +41,10 @@ class Loaded(NamedTuple):
 class Reader:
     """A few threads that read files of one volume after another."""
 
-    def __init__(self, kept: Kept | None = None) -> None:
-        """`kept` are whole files that need not be fetched again."""
+    def __init__(self, inputs: Inputs | None = None) -> None:
+        """`inputs` are whole files that need not be fetched again."""
         self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="read")
-        self._tables, self._kept = Tables(), kept
+        self._tables, self._inputs = Tables(), inputs
 
     def batches(
         self, source: Source, entries: Sequence[Entry], most: Callable[[], int]
@@ -71,7 +71,7 @@ class Reader:
 
     def _begin(self, source: Source, entries: Sequence[Entry]) -> list[_Reading]:
         return [
-            self._threads.submit(_load_all, source, some, self._tables, self._kept)
+            self._threads.submit(_load_all, source, some, self._tables, self._inputs)
             for some in _runs(entries)
         ]
 
@@ -121,7 +121,7 @@ def _runs(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
 
 
 def _load_all(
-    source: Source, entries: Sequence[Entry], tables: Tables, kept: Kept | None = None
+    source: Source, entries: Sequence[Entry], tables: Tables, inputs: Inputs | None = None
 ) -> list[Loaded]:
     """What `load` gives for each: some files, or records of one file in their order."""
     first = entries[0]
@@ -129,7 +129,7 @@ def _load_all(
         return _loaded(entries, partial(_rows, source, entries, tables))
     whole = _span_of(entries)
     if len(entries) == 1 or not first.is_record or whole.size_bytes > MAX_FILE_BYTES:
-        return [load(source, entry, kept) for entry in entries]
+        return [load(source, entry, inputs) for entry in entries]
     return _loaded(entries, partial(_records, source, entries, whole))
 
 
@@ -171,12 +171,12 @@ def _fitting(entries: Sequence[Entry], start: int, most: int) -> int:
     return most
 
 
-def load(source: Source, entry: Entry, kept: Kept | None = None) -> Loaded:
+def load(source: Source, entry: Entry, inputs: Inputs | None = None) -> Loaded:
     """The content of one file. Raise a retryable error when the storage cannot be reached."""
     if not (entry.is_record and is_parquet(entry.file)):
         read = partial(_content, source, entry)
-        if kept and entry.etag and not entry.is_record:
-            read = partial(_kept_content, source, entry, kept)
+        if inputs and entry.etag and not entry.is_record:
+            read = partial(_content_once, source, entry, inputs)
         [loaded] = _loaded([entry], lambda: [read()])
         return loaded
     with closing(Tables()) as tables:
@@ -214,15 +214,15 @@ def _content(source: Source, entry: Entry) -> bytes:
     return body
 
 
-def _kept_content(source: Source, entry: Entry, kept: Kept) -> bytes:
+def _content_once(source: Source, entry: Entry, inputs: Inputs) -> bytes:
     """As `_content`. Whether it is there, and may be read, is asked all the same."""
     version = Version(source.blobs.uri(source.prefix + entry.file), entry.etag)
-    body = kept.get(version)
+    body = inputs.get(version)
     if body is not None and len(body) == entry.size_bytes:
         _check_unchanged(source, entry)
         return body
     body = _content(source, entry)
-    kept.put(version, body)
+    inputs.put(version, body)
     return body
 
 

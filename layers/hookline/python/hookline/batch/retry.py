@@ -6,7 +6,8 @@ rows put in, and everything after that is as for any job. A retry of a retry is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -42,40 +43,33 @@ def freeze(ports: Ports, job: Job, volume: Volume) -> Iterator[Shard]:
             )
             if ports.blobs.stat(mine.manifest_key) is None:
                 entries = manifest.entries_of(ports.blobs, theirs)
-                rows = kept(ports.blobs, job, mine)
-                now = lookers.map(partial(_as_it_is, source, rows), entries)
+                made = {row.index for row in kept(ports.blobs, job, mine)}
+                now = lookers.map(partial(_as_it_is, source, made), entries)
                 manifest.agree(ports.blobs, mine, list(now))
             yield mine
 
 
-def kept(blobs: Blobs, job: Job, shard: Shard) -> Mapping[int, Row]:
-    """The rows of the earlier job that need not be made again, by index; none for other jobs.
+def kept(blobs: Blobs, job: Job, shard: Shard) -> Iterator[Row]:
+    """The rows of the earlier job that need not be made again, in order; none for other jobs.
 
     Each names the job that made it.
     """
     if job.retry_of is None:
-        return {}
+        return
     try:
-        with blobs.open(shard.changed(job_id=job.retry_of).part_key) as file:
-            rows = list(decoded(file))
+        file = blobs.open(shard.changed(job_id=job.retry_of).part_key)
     except NotFound:
-        return {}
-    return {row.index: _made_by(job.retry_of, row) for row in rows if row.error is None}
-
-
-def differences(rows: Sequence[Row], wanted: Mapping[int, Row]) -> Iterator[str]:
-    """What is wrong with the rows of a shard that should hold the `wanted` ones."""
-    for row in rows:
-        if row.index in wanted and row != wanted[row.index]:
-            yield f"Row {row.index} is not the one of the job that was tried again."
+        return
+    with file:
+        yield from (_made_by(job.retry_of, row) for row in decoded(file) if row.error is None)
 
 
 def _made_by(job_id: int, row: Row) -> Row:
     return row if row.job_id else msgspec.structs.replace(row, job_id=job_id)
 
 
-def _as_it_is(source: Source, rows: Mapping[int, Row], entry: Entry) -> Entry:
-    if entry.index in rows or entry.is_record:
+def _as_it_is(source: Source, made: AbstractSet[int], entry: Entry) -> Entry:
+    if entry.index in made or entry.is_record:
         return entry  # where the records of a changed file begin, nobody knows
     try:
         found = source.blobs.stat(source.prefix + entry.name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import msgspec
@@ -20,7 +20,6 @@ from hookline.runtime.items import Answer, Item, Outcome
 MAX_OUTPUT_BYTES = 16 * 1024 * 1024
 CAREFUL_FROM = 3  # the attempt from which on files are taken one by one
 MAX_ATTEMPTS = 25
-NOTHING_KEPT: Mapping[int, Row] = {}
 
 
 class Rows:
@@ -33,17 +32,22 @@ class Rows:
         self._next_kept: Row | None = None
 
     def fill(
-        self, entries: Sequence[Entry], attempt: int, kept: Mapping[int, Row] = NOTHING_KEPT
+        self,
+        entries: Sequence[Entry],
+        attempt: int,
+        kept: Callable[[], Iterable[Row]] = tuple[Row, ...],
     ) -> None:
         """Add a row per entry, in order, after those that an earlier attempt saved.
 
-        Rows in `kept`, by index, are taken as they are. Raise retryable errors of the storage, and
-        what ends the job.
+        The rows that `kept` gives, in order and twice, are taken as they are. Raise retryable
+        errors of the storage, and what ends the job.
         """
         left = entries[len(self._journal.rows) :]
-        self._kept = iter([kept[entry.index] for entry in left if entry.index in kept])
+        first = left[0].index if left else 0
+        made = {row.index for row in kept()}
+        self._kept = (row for row in kept() if row.index >= first)
         self._next_kept = next(self._kept, None)
-        wanted = [entry for entry in left if entry.index not in kept]
+        wanted = [entry for entry in left if entry.index not in made]
         if attempt > MAX_ATTEMPTS:
             for entry in wanted:
                 self._add(_given_up(entry))

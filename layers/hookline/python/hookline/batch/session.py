@@ -13,7 +13,7 @@ from hookline.core.models import Model
 from hookline.core.ports import Ports
 from hookline.core.records import Job, Volume
 from hookline.runtime.engine import EngineDied
-from hookline.runtime.items import Item, Outcome
+from hookline.runtime.items import Answer, Item, Outcome
 
 LOADS = 3  # what kills an engine that loads may be something else
 FILE_TIMEOUT_S = 60.0  # as long as a request to a stream may take
@@ -94,7 +94,7 @@ class Session:
         began = time.monotonic()
         outcomes = engine.run(items, self._timeout_s)
         seconds = time.monotonic() - began
-        self.batch_size.note(len(items), seconds)
+        self.batch_size.note(len(items), seconds, _size_bytes(outcomes))
         self.took_ms = round(1000 * seconds / len(items), 3)
         if len(outcomes) != len(items):
             raise HooklineError(f"The engine gave {len(outcomes)} outcomes for {len(items)} files.")
@@ -114,6 +114,10 @@ class Session:
                         why=str(died),
                     ) from died
         return self._engine
+
+
+def _size_bytes(outcomes: Sequence[Outcome]) -> int:
+    return sum(len(outcome.body) for outcome in outcomes if isinstance(outcome, Answer))
 
 
 def _crashed(died: EngineDied) -> HookCrashed:

@@ -7,16 +7,17 @@ shard by shard and can stop after any of them, so a job of any size is checked i
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
 
 import msgspec
 
-from hookline.batch import manifest, parquet, parts, results, retry, shards
+from hookline.batch import manifest, parquet, results, retry, shards
 from hookline.batch.entries import Entry
-from hookline.batch.parts import Counts
+from hookline.batch.row_file import Counts
 from hookline.control import verification
 from hookline.core.errors import BadRequest, HooklineError, NotFound
 from hookline.core.ports import Ports
@@ -137,17 +138,18 @@ def _checked(ports: Ports, job: Job, shard: Shard, place: Place) -> tuple[Place,
     counts, offset = Counts(0, 0), place.offset
     try:
         entries = manifest.entries_of(ports.blobs, shard)
-        rows = _rows(ports, shard) if shard.is_done else []
+        with _rows(ports, shard) as rows:
+            seen = _Seen(rows, retry.kept(ports.blobs, job, shard))
+            if offset != NOT_COMPARED:
+                offset, differs = _compared(ports, job, shard, seen, offset)
+                wrong += differs
+            counts = seen.to_the_end()
     except (NotFound, msgspec.DecodeError) as error:
         wrong.append(f"Shard {shard.index} cannot be read: {error}")
         offset = NOT_COMPARED
     else:
-        counts = parts.count(rows)
-        wrong += _mismatches(job, shard, entries, rows)
-        wrong += retry.differences(rows, retry.kept(ports.blobs, job, shard))
-        if offset != NOT_COMPARED:
-            offset, differs = _compared(ports, job, shard, rows, offset)
-            wrong += differs
+        wrong += seen.differences
+        wrong += _mismatches(job, shard, entries, seen)
     after = Place(
         shard.index + 1,
         place.total + shard.count,
@@ -158,40 +160,83 @@ def _checked(ports: Ports, job: Job, shard: Shard, place: Place) -> tuple[Place,
     return after, wrong
 
 
-def _rows(ports: Ports, shard: Shard) -> list[Row]:
+@contextmanager
+def _rows(ports: Ports, shard: Shard) -> Iterator[Iterator[Row]]:
+    if not shard.is_done:
+        yield iter(())
+        return
     with ports.blobs.open(shard.part_key) as file:
-        return list(decoded(file))
+        yield decoded(file)
 
 
-def _mismatches(
-    job: Job, shard: Shard, entries: Sequence[Entry], rows: Sequence[Row]
-) -> Iterator[str]:
+class _Seen:
+    """The rows of a part as somebody reads them, one by one; what is to be known of all of them.
+
+    `kept` are those of an earlier job, in order, that must be among them unchanged.
+    """
+
+    def __init__(self, rows: Iterator[Row], kept: Iterator[Row]) -> None:
+        self._rows, self._kept = rows, kept
+        self._next_kept = next(kept, None)
+        self.names: list[tuple[int, str]] = []
+        self.differences: list[str] = []
+        self._failed = 0
+
+    def __iter__(self) -> Iterator[Row]:
+        for row in self._rows:
+            self.names.append((row.index, row.name))
+            self._failed += row.error is not None
+            self._compare(row)
+            yield row
+
+    def to_the_end(self) -> Counts:
+        """Read what nobody has read yet, and count all."""
+        for _ in self:
+            pass
+        return self.counts
+
+    @property
+    def counts(self) -> Counts:
+        return Counts(len(self.names) - self._failed, self._failed)
+
+    def _compare(self, row: Row) -> None:
+        while self._next_kept and self._next_kept.index < row.index:
+            self._next_kept = next(self._kept, None)
+        if self._next_kept and self._next_kept.index == row.index and self._next_kept != row:
+            problem = f"Row {row.index} is not the one of the job that was tried again."
+            self.differences.append(problem)
+
+
+def _mismatches(job: Job, shard: Shard, entries: Sequence[Entry], seen: _Seen) -> Iterator[str]:
     places = range(shard.first, shard.first + shard.count)
     if [entry.index for entry in entries] != list(places):
         yield f"Shard {shard.index} does not have the files it should."
     listed = [(entry.index, entry.name) for entry in entries]
-    if [(row.index, row.name) for row in rows] != listed[: len(rows)]:
+    if seen.names != listed[: len(seen.names)]:
         yield f"The rows of shard {shard.index} are not those of its files in order."
     may_be_partial = not shard.is_done or job.status in ("Stopping", "Stopped")
-    if len(rows) != shard.count and not may_be_partial:
-        yield f"Shard {shard.index} has {len(rows)} rows for {shard.count} files."
-    if parts.count(rows) != (shard.succeeded, shard.failed):
+    if len(seen.names) != shard.count and not may_be_partial:
+        yield f"Shard {shard.index} has {len(seen.names)} rows for {shard.count} files."
+    if seen.counts != (shard.succeeded, shard.failed):
         yield f"Shard {shard.index} miscounts its rows."
 
 
 def _compared(
-    ports: Ports, job: Job, shard: Shard, rows: Sequence[Row], offset: int
+    ports: Ports, job: Job, shard: Shard, rows: Iterable[Row], offset: int
 ) -> tuple[int, list[str]]:
     """Where the shard's rows end in the results, and a sentence when others are there."""
     if job.output_format == "parquet":
-        return _compared_rows(ports, job, shard, rows, offset)
-    wanted = b"".join(results.written(rows, job, has_errors=job.failed > 0))
-    end = offset + len(wanted)
+        return _compared_rows(ports, job, shard, list(rows), offset)
+    end, is_same = offset, True
+    pieces = results.written(rows, job, has_errors=job.failed > 0)
     try:
         with ports.blobs.open(job.results_key) as file:
             file.seek(offset)
-            is_same = file.read(len(wanted)) == wanted
+            for piece in pieces:
+                end += len(piece)
+                is_same = is_same and file.read(len(piece)) == piece
     except HooklineError as error:
+        end += sum(map(len, pieces))
         return end, [f"The results cannot be checked: {error}"]
     return end, [] if is_same else [f"The CSV does not hold the rows of shard {shard.index}."]
 

@@ -17,8 +17,8 @@ from functools import partial
 from hookline.batch import jobs, shards
 from hookline.batch.attempt import Attempt, Ending
 from hookline.batch.heartbeat import Heartbeat
+from hookline.batch.inputs import Inputs
 from hookline.batch.journal import Journal
-from hookline.batch.kept import Kept
 from hookline.batch.reading import Reader
 from hookline.batch.rows import Rows
 from hookline.batch.session import FILE_TIMEOUT_S, OpenEngine, Session
@@ -45,15 +45,15 @@ class Worker:
         *,
         draining: threading.Event,
         file_timeout_s: float = FILE_TIMEOUT_S,
-        kept: Kept | None = None,
+        inputs: Inputs | None = None,
     ) -> None:
-        """`kept` spares it fetching files again that are the same; it may be shared."""
+        """`inputs` spare it fetching files again that are the same; it may be shared."""
         self._ports, self._draining = ports, draining
         self._open_session = partial(
             Session.of, ports, open_engine=open_engine, timeout_s=file_timeout_s
         )
         self._session: Session | None = None
-        self._reader = Reader(kept)
+        self._reader = Reader(inputs)
         self._attempt = Attempt(ports, draining, self._rows_of)
         self._spec = queue_spec(SHARDS)
 

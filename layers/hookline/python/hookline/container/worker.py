@@ -13,7 +13,7 @@ from hookline.adapters.aws import wiring
 from hookline.adapters.aws.clients import Clients
 from hookline.adapters.aws.settings import AwsSettings
 from hookline.adapters.aws.task import OwnTask
-from hookline.batch.kept import Kept
+from hookline.batch.inputs import Inputs
 from hookline.batch.worker import Worker
 from hookline.container.layout import place_in, whole_cpus
 from hookline.staging.cache import GB
@@ -67,9 +67,9 @@ def run(settings: AwsSettings, task: OwnTask | None) -> int:
     ports = wiring.ports(settings, Clients())
     place = place_in(settings, threads=ENGINE_THREADS)
     opener = Opener(ports, place)
-    kept = Kept(place.run_dir / "inputs", settings.process.input_cache_gb * GB)
+    inputs = Inputs(place.run_dir / "inputs", settings.process.input_cache_gb * GB)
     count = settings.process.workers or whole_cpus(task)
-    workers = [Worker(ports, opener, draining=draining, kept=kept) for _ in range(count)]
+    workers = [Worker(ports, opener, draining=draining, inputs=inputs) for _ in range(count)]
     crew = Crew(workers, draining)
     crew.start()
     log.info("worker_ready", extra={"workers": count})

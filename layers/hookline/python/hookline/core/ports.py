@@ -109,8 +109,8 @@ class Blobs(Protocol):
         """Raise Conflict when `if_absent` and the key exists."""
         ...
 
-    def writer(self, key: str) -> AbstractContextManager[BlobWriter]:
-        """Write a blob of any size piece by piece."""
+    def writer(self, key: str, *, if_absent: bool = False) -> AbstractContextManager[BlobWriter]:
+        """Write a blob of any size piece by piece. The end raises Conflict as `put` does."""
         ...
 
     def open(self, key: str) -> BinaryIO:

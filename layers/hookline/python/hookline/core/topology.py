@@ -372,7 +372,7 @@ PROCESSES: tuple[ProcessKind, ...] = (
             "catalog jobs: get query put",
             "blobs uploads: read",
             "blobs volumes: read list",
-            "blobs jobs: read write delete",
+            "blobs jobs: read write abort delete",
             "linked: read",
             "queue shards: receive send",
             "queue finish: send",

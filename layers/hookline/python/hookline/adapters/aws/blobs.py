@@ -10,27 +10,20 @@ from typing import Literal
 from urllib.parse import quote
 
 from hookline.adapters.aws.bucket import Bucket
-from hookline.adapters.aws.errors import call, code_of
-from hookline.adapters.aws.upload import Upload
-from hookline.core.errors import Conflict
+from hookline.adapters.aws.errors import call
+from hookline.adapters.aws.upload import Upload, put
 from hookline.core.ports import BlobWriter, SignedRequest
-
-_TRIES = 3  # of a write that S3 calls off because another one is in flight
 
 
 class S3Blobs(Bucket):
     """Objects are whole or absent by S3's own promise; botocore adds a checksum to each write."""
 
     def put(self, key: str, data: bytes, *, if_absent: bool = False) -> None:
-        if if_absent:
-            self._create(key, data)
-        else:
-            call(self._clients.s3.put_object, **self._place(key), Body=data)
+        put(self._clients.s3, self._place(key), data, if_absent=if_absent)
 
     @contextmanager
-    def writer(self, key: str) -> Iterator[BlobWriter]:
-        place = self._place(key)
-        upload = Upload(self._clients.s3, place["Bucket"], place["Key"])
+    def writer(self, key: str, *, if_absent: bool = False) -> Iterator[BlobWriter]:
+        upload = Upload(self._clients.s3, self._place(key), if_absent=if_absent)
         try:
             yield upload
             upload.finish()
@@ -68,14 +61,3 @@ class S3Blobs(Bucket):
             ExpiresIn=expires_s,
         )
         return SignedRequest(method, url, headers)
-
-    def _create(self, key: str, data: bytes) -> None:
-        place = self._place(key)
-        for tries_left in reversed(range(_TRIES)):
-            try:
-                call(self._clients.s3.put_object, **place, Body=data, IfNoneMatch="*")
-                return
-            except Conflict as error:
-                # 409: two writes at once, and S3 cannot say who wins; 412: the key exists
-                if code_of(error) != "ConditionalRequestConflict" or not tries_left:
-                    raise Conflict(f"The file {key} exists already.") from error

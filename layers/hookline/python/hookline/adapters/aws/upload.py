@@ -1,28 +1,55 @@
-"""A blob that is written to S3 piece by piece: one request when small, a multipart upload else."""
+"""A blob that is written to S3: in one request when small, else by a multipart upload."""
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hookline.adapters.aws.errors import call, code_of
-from hookline.core.errors import HooklineError
+from hookline.core.errors import Conflict, HooklineError, Unavailable
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import CompletedPartTypeDef
 
+Place = dict[str, Any]
+"""Bucket and Key, in the words of S3's operations."""
+
 log = logging.getLogger(__name__)
 
 PART_BYTES = 8 << 20  # S3's least is 5 MiB
+_TRIES = 3  # of a write that S3 calls off because another one is in flight
 PARTS_PER_SIZE = 1000  # S3 takes 10,000 parts: growing ones make room for terabytes
+
+
+def put(s3: S3Client, place: Place, data: bytes, *, if_absent: bool) -> None:
+    """Write a small object. Raise Conflict when `if_absent` and it exists."""
+    if not if_absent:
+        call(s3.put_object, **place, Body=data)
+        return
+    for tries_left in reversed(range(_TRIES)):
+        try:
+            call(s3.put_object, **place, Body=data, IfNoneMatch="*")
+            return
+        except Conflict as error:
+            if not (_is_called_off(error) and tries_left):
+                raise _exists(place) from error
+
+
+def _is_called_off(error: Conflict) -> bool:
+    """409: two writes at once, and S3 cannot say who wins; 412 is that the key exists."""
+    return code_of(error) == "ConditionalRequestConflict"
+
+
+def _exists(place: Place) -> Conflict:
+    return Conflict(f"The file {place['Key']} exists already.")
 
 
 class Upload:
     """Nothing is visible until `finish`; `abort` gives back what S3 keeps of it."""
 
-    def __init__(self, s3: S3Client, bucket: str, key: str) -> None:
-        self._s3, self._bucket, self._key = s3, bucket, key
+    def __init__(self, s3: S3Client, place: Place, *, if_absent: bool) -> None:
+        self._s3, self._place, self._if_absent = s3, place, if_absent
         self._upload_id = ""
         self._waiting = bytearray()
         self._parts: list[CompletedPartTypeDef] = []
@@ -35,16 +62,28 @@ class Upload:
         return len(data)
 
     def finish(self) -> None:
+        """Raise Conflict for a key that must be absent and is not."""
         rest = bytes(self._waiting)
         if not self._upload_id:
-            call(self._s3.put_object, Bucket=self._bucket, Key=self._key, Body=rest)
+            put(self._s3, self._place, rest, if_absent=self._if_absent)
             return
         if rest:
             self._send(rest)
+        try:
+            self._complete()
+        except Conflict as error:
+            if _is_called_off(error):  # it would have to be sent from its beginning
+                raise Unavailable(
+                    f"The file {self._place['Key']} is being written twice."
+                ) from error
+            raise _exists(self._place) from error
+
+    def _complete(self) -> None:
+        condition: dict[str, Any] = {"IfNoneMatch": "*"} if self._if_absent else {}
         call(
             self._s3.complete_multipart_upload,
-            Bucket=self._bucket,
-            Key=self._key,
+            **self._place,
+            **condition,
             UploadId=self._upload_id,
             MultipartUpload={"Parts": self._parts},
         )
@@ -54,12 +93,7 @@ class Upload:
         if not self._upload_id:
             return
         try:
-            call(
-                self._s3.abort_multipart_upload,
-                Bucket=self._bucket,
-                Key=self._key,
-                UploadId=self._upload_id,
-            )
+            call(self._s3.abort_multipart_upload, **self._place, UploadId=self._upload_id)
         except HooklineError as error:
             log.warning("upload_not_aborted", extra={"code": code_of(error)})
 
@@ -70,16 +104,14 @@ class Upload:
         if not self._upload_id:
             begun = call(
                 self._s3.create_multipart_upload,
-                Bucket=self._bucket,
-                Key=self._key,
+                **self._place,
                 ChecksumAlgorithm="CRC32",
             )
             self._upload_id = begun["UploadId"]
         number = len(self._parts) + 1
         sent = call(
             self._s3.upload_part,
-            Bucket=self._bucket,
-            Key=self._key,
+            **self._place,
             UploadId=self._upload_id,
             PartNumber=number,
             Body=data,

@@ -104,8 +104,8 @@ class FolderBlobs(Folder):
             draft.write(data)
 
     @contextmanager
-    def writer(self, key: str) -> Iterator[BlobWriter]:
-        with self._draft(key) as draft:
+    def writer(self, key: str, *, if_absent: bool = False) -> Iterator[BlobWriter]:
+        with self._draft(key, if_absent=if_absent) as draft:
             yield draft
 
     @contextmanager

@@ -33,7 +33,7 @@ class _File(NamedTuple):
     digest: bytes
 
 
-class Kept:
+class Inputs:
     """At most `most_bytes` below `folder`, which is emptied first: what was used last. Thread-safe.
 
     Nothing here raises: a disk that is full or broken only makes a worker read more.

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hookline.batch.entries import Entry, Source
-from hookline.batch.kept import Kept, Version
+from hookline.batch.inputs import Inputs, Version
 from hookline.batch.reading import Reader, load
 from hookline.core.errors import Forbidden, InputChanged
 from hookline.core.ports import Blobs, Ports
@@ -22,89 +22,89 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def kept(folder: Path) -> Kept:
-    return Kept(folder, 100)
+def inputs(folder: Path) -> Inputs:
+    return Inputs(folder, 100)
 
 
-def test_what_was_put_is_there_for_its_version_alone(kept: Kept) -> None:
-    kept.put(version("a"), b"one")
+def test_what_was_put_is_there_for_its_version_alone(inputs: Inputs) -> None:
+    inputs.put(version("a"), b"one")
 
-    assert kept.get(version("a")) == b"one"
-    assert kept.get(version("a", "2")) is None
-    assert kept.get(version("b")) is None
+    assert inputs.get(version("a")) == b"one"
+    assert inputs.get(version("a", "2")) is None
+    assert inputs.get(version("b")) is None
 
 
-def test_what_was_used_longest_ago_makes_room(kept: Kept, folder: Path) -> None:
+def test_what_was_used_longest_ago_makes_room(inputs: Inputs, folder: Path) -> None:
     for name in "abc":
-        kept.put(version(name), name.encode() * 40)
-        kept.get(version("a"))
+        inputs.put(version(name), name.encode() * 40)
+        inputs.get(version("a"))
 
-    assert [kept.get(version(name)) is None for name in "abc"] == [False, True, False]
+    assert [inputs.get(version(name)) is None for name in "abc"] == [False, True, False]
     assert sum(path.stat().st_size for path in folder.iterdir()) == 80
 
 
-def test_what_is_put_again_takes_its_room_once(kept: Kept, folder: Path) -> None:
+def test_what_is_put_again_takes_its_room_once(inputs: Inputs, folder: Path) -> None:
     for _ in range(5):
-        kept.put(version("a"), b"a" * 40)
-    kept.put(version("b"), b"b" * 40)
+        inputs.put(version("a"), b"a" * 40)
+    inputs.put(version("b"), b"b" * 40)
 
-    assert kept.get(version("a")) == b"a" * 40
+    assert inputs.get(version("a")) == b"a" * 40
     assert len(list(folder.iterdir())) == 2
 
 
-def test_a_file_that_takes_more_than_all_the_room_is_not_kept(kept: Kept, folder: Path) -> None:
-    kept.put(version("a"), b"a")
-    kept.put(version("b"), b"b" * 101)
+def test_a_file_that_takes_more_than_all_the_room_is_not_kept(inputs: Inputs, folder: Path) -> None:
+    inputs.put(version("a"), b"a")
+    inputs.put(version("b"), b"b" * 101)
 
-    assert kept.get(version("b")) is None
-    assert kept.get(version("a")) == b"a"
+    assert inputs.get(version("b")) is None
+    assert inputs.get(version("a")) == b"a"
     assert len(list(folder.iterdir())) == 1
 
 
 @pytest.mark.parametrize("spoilt", [b"", b"two", b"one and more"])
 def test_a_file_that_somebody_changed_is_not_believed(
-    kept: Kept, folder: Path, spoilt: bytes
+    inputs: Inputs, folder: Path, spoilt: bytes
 ) -> None:
-    kept.put(version("a"), b"one")
+    inputs.put(version("a"), b"one")
     [path] = folder.iterdir()
     path.write_bytes(spoilt)
 
-    assert kept.get(version("a")) is None
+    assert inputs.get(version("a")) is None
 
 
-def test_a_file_that_somebody_removed_is_absent(kept: Kept, folder: Path) -> None:
-    kept.put(version("a"), b"one")
+def test_a_file_that_somebody_removed_is_absent(inputs: Inputs, folder: Path) -> None:
+    inputs.put(version("a"), b"one")
     [path] = folder.iterdir()
     path.unlink()
 
-    assert kept.get(version("a")) is None
+    assert inputs.get(version("a")) is None
 
 
 def test_a_disk_that_takes_nothing_is_no_error(folder: Path) -> None:
     folder.parent.joinpath("inputs").write_bytes(b"a file where the folder would be")
-    kept = Kept(folder, 100)
+    inputs = Inputs(folder, 100)
 
-    kept.put(version("a"), b"one")
+    inputs.put(version("a"), b"one")
 
-    assert kept.get(version("a")) is None
+    assert inputs.get(version("a")) is None
 
 
-def test_another_worker_begins_with_nothing(kept: Kept, folder: Path) -> None:
-    kept.put(version("a"), b"one")
+def test_another_worker_begins_with_nothing(inputs: Inputs, folder: Path) -> None:
+    inputs.put(version("a"), b"one")
 
-    again = Kept(folder, 100)
+    again = Inputs(folder, 100)
 
     assert again.get(version("a")) is None
     assert not folder.exists()
 
 
 def test_many_threads_get_what_they_put_or_nothing(folder: Path) -> None:
-    kept = Kept(folder, 1000)
+    inputs = Inputs(folder, 1000)
 
     def work(seed: int) -> bool:
         name = str(seed % 23)
-        kept.put(version(name), name.encode() * 50)
-        return kept.get(version(name)) in (None, name.encode() * 50)
+        inputs.put(version(name), name.encode() * 50)
+        return inputs.get(version(name)) in (None, name.encode() * 50)
 
     with ThreadPoolExecutor(8) as threads:
         assert all(threads.map(work, range(2000)))
@@ -141,8 +141,8 @@ def entry(ports: Ports) -> Entry:
     return Entry(index=0, name="a", size_bytes=found.size_bytes, etag=found.etag)
 
 
-def test_the_next_job_fetches_nothing_again(ports: Ports, blobs: Watched, kept: Kept) -> None:
-    source, reader = Source(blobs, "v/"), Reader(kept)  # type: ignore[arg-type]  # all of it by name
+def test_the_next_job_fetches_nothing_again(ports: Ports, blobs: Watched, inputs: Inputs) -> None:
+    source, reader = Source(blobs, "v/"), Reader(inputs)  # type: ignore[arg-type]  # all of it by name
 
     for _ in range(3):
         [[file]] = reader.batches(source, [entry(ports)], lambda: 8)
@@ -153,23 +153,23 @@ def test_the_next_job_fetches_nothing_again(ports: Ports, blobs: Watched, kept: 
 
 
 def test_a_file_that_changed_since_is_fetched_or_refused(
-    ports: Ports, blobs: Watched, kept: Kept
+    ports: Ports, blobs: Watched, inputs: Inputs
 ) -> None:
     source = Source(blobs, "v/")  # type: ignore[arg-type]  # as above
     old = entry(ports)
-    load(source, old, kept)
+    load(source, old, inputs)
     ports.blobs.put("v/a", b"abd")
 
-    assert isinstance(load(source, old, kept).body, InputChanged)
-    assert load(source, entry(ports), kept).body == b"abd"
+    assert isinstance(load(source, old, inputs).body, InputChanged)
+    assert load(source, entry(ports), inputs).body == b"abd"
 
 
 def test_who_may_not_read_it_any_more_gets_nothing_that_is_kept(
-    ports: Ports, blobs: Watched, kept: Kept
+    ports: Ports, blobs: Watched, inputs: Inputs
 ) -> None:
     source = Source(blobs, "v/")  # type: ignore[arg-type]  # as above
     file = entry(ports)
-    load(source, file, kept)
+    load(source, file, inputs)
     blobs.is_closed = True
 
-    assert isinstance(load(source, file, kept).body, Forbidden)
+    assert isinstance(load(source, file, inputs).body, Forbidden)
