@@ -5,10 +5,12 @@ import io
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hookline.batch.results import Digest
 from hookline.core.rows import Row, RowError
-from hookline.core.sheets import FLUSH_CHARS, Columns, cell, csv_lines, json_lines
+from hookline.core.sheets import FLUSH_BYTES, Columns, cell, csv_lines, json_lines
 
 
 def row(index: int, name: str, output: str = "1") -> Row:
@@ -102,13 +104,29 @@ def test_a_hostile_output_is_looked_at_once() -> None:
     assert [cell(output)[0] for output in hostile] == ["'", "'"]
 
 
+@given(
+    texts=st.lists(
+        st.text(alphabet=st.sampled_from("a0 ,;\"'\r\n\t\0\x85\u2028é€😀\ufeff="), max_size=12),
+        max_size=6,
+    )
+)
+def test_cells_are_quoted_as_the_csv_module_does(texts: list[str]) -> None:
+    rows = [Row(index, name, output="x" + name) for index, name in enumerate(texts)]
+    wanted = io.StringIO(newline="")
+    writer = csv.writer(wanted, lineterminator="\r\n")
+    for name in texts:
+        writer.writerow([cell(name), cell("x" + name)])
+
+    assert text(*rows) == wanted.getvalue()
+
+
 def test_a_long_csv_comes_in_pieces() -> None:
     rows = [row(n, f"{n}", "x" * 1000) for n in range(2000)]
 
     pieces = list(csv_lines(rows, Columns()))
 
     assert len(pieces) > 5
-    assert max(map(len, pieces)) < FLUSH_CHARS + 2000
+    assert max(map(len, pieces)) < FLUSH_BYTES + 2000
     assert b"".join(pieces).decode() == "".join(f"{n},{'x' * 1000}\r\n" for n in range(2000))
 
 
