@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
 from hookline.batch import manifest
+from hookline.batch.batch_size import BatchSize
+from hookline.batch.entries import Entry
+from hookline.batch.journal import Journal
+from hookline.batch.reading import Reader
+from hookline.batch.rows import Rows
 from hookline.batch.verify import verify
-from hookline.core.records import Job
+from hookline.core.ports import Ports
+from hookline.core.records import Job, Shard
 from hookline.core.rows import Row, decoded, encoded
 from tests.invariants import check_job, csv_rows
 from tests.unit.batch.world import TENANT, World
@@ -51,6 +60,22 @@ def test_only_the_rows_that_failed_are_made_again(world: World) -> None:
         ["020", "GOOD"],
         ["039", "GOOD"],
     ]
+
+
+@pytest.mark.parametrize("saved", range(5))
+def test_rows_that_an_attempt_saved_are_not_taken_over_again(ports: Ports, saved: int) -> None:
+    """Whatever of them, up to the whole shard, whose part could not be stored."""
+    entries = [Entry(index, f"{index}", 1, "") for index in range(6, 10)]
+    made = [Row(index, f"{index}", "1", job_id=21) for index in range(6, 10)]
+    shard = Shard(tenant=TENANT, job_id=22, index=2, first=6, count=4, attempt=2)
+    journal = Journal.open(ports.blobs, shard)
+    journal.rows.extend(made[:saved])
+    watch: Any = SimpleNamespace(reason="", may_go_on=lambda: True)
+    session: Any = SimpleNamespace(source=None, batch_size=BatchSize())
+
+    Rows(session, Reader(), journal, watch).fill(entries, 2, lambda: made)
+
+    assert list(journal.rows) == made
 
 
 def test_every_row_says_which_job_made_it_even_after_two_retries(world: World) -> None:

@@ -43,11 +43,11 @@ class Rows:
         errors of the storage, and what ends the job.
         """
         left = entries[len(self._journal.rows) :]
-        first = left[0].index if left else 0
         made = {row.index for row in kept()}
-        self._kept = (row for row in kept() if row.index >= first)
+        taken = made & {entry.index for entry in left}
+        self._kept = (row for row in kept() if row.index in taken)
         self._next_kept = next(self._kept, None)
-        wanted = [entry for entry in left if entry.index not in made]
+        wanted = [entry for entry in left if entry.index not in taken]
         if attempt > MAX_ATTEMPTS:
             for entry in wanted:
                 self._add(_given_up(entry))
