@@ -292,6 +292,26 @@ def test_logs_come_page_by_page_and_cannot_steer_the_terminal(api: FakeApi, hook
     api.logs = ["one\ttab", "two\x1b[2J", "three"]
 
     assert hookline("stream", "logs", "23").stdout == "one\ttab\ntwo\\x1b[2J\nthree\n"
+    assert hookline("stream", "show", "23", "-l").stdout == "one\ttab\ntwo\\x1b[2J\nthree\n"
+
+
+@pytest.mark.parametrize("noun", ["model", "stream", "volume", "batch"])
+def test_details_of_a_list_are_all_fields(
+    api: FakeApi, hookline: Call, ncloud: Call, noun: str
+) -> None:
+    api.models[2] = {"id": 2, "name": "m", "format": "onnx", "status": "Ready"}
+    api.streams[23] = {"id": 23, "model_id": 2, "status": "Running"}
+    api.volumes[56] = {"id": 56, "name": "v"}
+    api.jobs[21] = {"id": 21, "model_id": 2, "volume_id": 56, "status": "Queued"}
+
+    [shown] = json.loads(hookline(noun, "list", "-o", "json").stdout)
+    short, row = hookline(noun, "list").stdout.splitlines()
+    header, details = hookline(noun, "list", "--details").stdout.splitlines()
+
+    assert [cell.strip() for cell in header.split("|")[1:-1]] == list(shown)
+    assert len(short) < len(header) == len(details)
+    assert ncloud(f"{noun} list --details").stdout.splitlines() == [header, details]
+    assert row.split("|")[1].strip() == details.split("|")[1].strip() == str(shown["id"])
 
 
 def test_rotate_prints_the_new_token(api: FakeApi, hookline: Call) -> None:

@@ -17,6 +17,7 @@ from hookline.cli.options import (
     serving,
     shape,
     with_force,
+    with_list_output,
     with_notify,
     with_output,
     with_serving,
@@ -125,7 +126,7 @@ def retry(
 
 
 @batch_command.command("list", examples=("hookline batch list", "hookline batch list -o jsonl"))
-@with_output
+@with_list_output
 @pass_shell
 def list_(shell: Shell, /) -> None:
     """List the jobs and how far they are."""

@@ -18,6 +18,7 @@ from hookline.cli.options import (
     serving,
     with_calibration,
     with_force,
+    with_list_output,
     with_output,
     with_scale,
     with_serving,
@@ -169,7 +170,7 @@ def export(file_or_name: str, output: Path, sample: Path | None) -> None:
 
 
 @model_command.command("list", examples=("hookline model list", "hookline model list -o json"))
-@with_output
+@with_list_output
 @pass_shell
 def list_(shell: Shell, /) -> None:
     """List the models."""

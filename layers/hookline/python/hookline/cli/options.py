@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from hookline.cli import padding
-from hookline.cli.shell import output_options
+from hookline.cli.shell import details_option, output_options
 from hookline.core import finite, limits
 from hookline.core.formatting import ARGUMENTS
 
@@ -57,6 +57,12 @@ def with_output(function: F) -> F:
     parameters = function.__dict__.setdefault("__click_params__", [])
     parameters.extend(reversed(output_options()))
     return function
+
+
+def with_list_output(function: F) -> F:
+    """As `with_output`, and --details."""
+    function.__dict__.setdefault("__click_params__", []).append(details_option())
+    return with_output(function)
 
 
 def with_wait(function: F) -> F:

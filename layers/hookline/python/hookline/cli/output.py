@@ -46,7 +46,10 @@ def _with_report(row: Row) -> Row:
 
 
 def many(views: Iterable[object], form: str, columns: Sequence[str]) -> Iterator[str]:
-    """A list. jsonl and id are printed as they arrive, the others when all are there."""
+    """A list. jsonl and id are printed as they arrive, the others when all are there.
+
+    A table without `columns` has one for each field.
+    """
     rows: Iterator[Row] = (msgspec.to_builtins(view) for view in views)
     if form == "json":
         yield json.dumps(list(rows), indent=2, ensure_ascii=False)
@@ -57,7 +60,10 @@ def many(views: Iterable[object], form: str, columns: Sequence[str]) -> Iterator
     elif form == "csv":
         yield from _csv(list(rows), columns)
     else:
-        yield from table(list(rows), columns)
+        found = list(rows)
+        yield from table(
+            found, columns or list(dict.fromkeys(name for row in found for name in row))
+        )
 
 
 def table(rows: Sequence[Row], columns: Sequence[str]) -> Iterator[str]:

@@ -30,6 +30,7 @@ class Shell:
     is_seed: bool = False
     aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     output: str = "table"
+    has_details: bool = False
     query: Query | None = None
     flags: dict[str, Any] = field(default_factory=dict)
     timeout_s: float = 60.0
@@ -67,14 +68,14 @@ class Shell:
     def show_all(
         self, views: Iterable[object], columns: Iterable[str], seed: Iterable[str] = ()
     ) -> None:
-        """Print a list; `seed` are the columns that ncloud shows."""
+        """Print a list; `seed` are the columns that ncloud shows. --details shows all there are."""
         from hookline.cli import output  # noqa: PLC0415 - brings msgspec, help needs none
 
         if self.query:
             self._print(self.query.lines(output.plain(list(views)), self.output))
             return
         chosen = tuple(seed) if self.is_seed and seed else tuple(columns)
-        self._print(output.many(views, self.output, chosen))
+        self._print(output.many(views, self.output, () if self.has_details else chosen))
 
     def _print(self, lines: Iterator[str]) -> None:
         for line in lines:
@@ -128,6 +129,17 @@ def output_options() -> list[click.Option]:
     ]
 
 
+def details_option() -> click.Option:
+    """--details of lists, as the seed has it."""
+    return click.Option(
+        ["--details"],
+        is_flag=True,
+        expose_value=False,
+        callback=_remember_details,
+        help="Show every field, not the main ones alone.",
+    )
+
+
 def _flag(name: str, text: str, metavar: str) -> click.Option:
     return click.Option(
         [name], expose_value=False, callback=_remember_flag, metavar=metavar, help=text
@@ -153,6 +165,11 @@ def _remember_output(ctx: click.Context, _: click.Parameter, value: str | None) 
 def _remember_quiet(ctx: click.Context, _: click.Parameter, is_quiet: bool) -> None:  # noqa: FBT001 - click's signature
     if is_quiet:
         this_shell(ctx).output = "id"
+
+
+def _remember_details(ctx: click.Context, _: click.Parameter, has_details: bool) -> None:  # noqa: FBT001 - as above
+    if has_details:
+        this_shell(ctx).has_details = True
 
 
 def _remember_query(ctx: click.Context, _: click.Parameter, text: str | None) -> None:

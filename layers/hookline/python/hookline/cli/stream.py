@@ -17,6 +17,7 @@ from hookline.cli.options import (
     scale,
     serving,
     with_force,
+    with_list_output,
     with_output,
     with_scale,
     with_serving,
@@ -48,7 +49,7 @@ def stream_command() -> None:
 
 
 @stream_command.command("list", examples=("hookline stream list", "hookline stream list -o id"))
-@with_output
+@with_list_output
 @pass_shell
 def list_(shell: Shell, /) -> None:
     """List the streams."""
@@ -60,11 +61,13 @@ def list_(shell: Shell, /) -> None:
     "show",
     examples=(
         "hookline stream show 23",
+        "hookline stream show 23 --log",
         "hookline stream show 23 --watch",
         "hookline stream show 23 --watch -o jsonl",
     ),
 )
 @click.argument("stream_id", type=ID)
+@click.option("-l", "--log", "has_log", is_flag=True, help="Print its log instead.")
 @click.option("-w", "--watch", is_flag=True, help="Show its traffic anew until Ctrl-C.")
 @click.option(
     "--every",
@@ -81,10 +84,20 @@ def list_(shell: Shell, /) -> None:
 @with_output
 @pass_shell
 def show(
-    shell: Shell, /, stream_id: int, *, watch: bool, every_s: float, times: int | None
+    shell: Shell,
+    /,
+    stream_id: int,
+    *,
+    has_log: bool,
+    watch: bool,
+    every_s: float,
+    times: int | None,
 ) -> None:
     """Show a stream; for a failed one, the lines of the hook that failed."""
     with shell.client() as cloud:
+        if has_log:
+            _print_logs(cloud, stream_id, 0, Lines())
+            return
         if not watch:
             shell.show(cloud.stream(stream_id))
             return

@@ -16,6 +16,7 @@ from hookline.cli.options import (
     forced,
     serving,
     with_force,
+    with_list_output,
     with_notify,
     with_output,
     with_serving,
@@ -97,7 +98,7 @@ def link(shell: Shell, /, place: str, name: str | None) -> None:
 
 
 @volume_command.command("list", examples=("hookline volume list", "hookline volume list -o csv"))
-@with_output
+@with_list_output
 @pass_shell
 def list_(shell: Shell, /) -> None:
     """List the volumes."""
