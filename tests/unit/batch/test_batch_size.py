@@ -101,13 +101,47 @@ def test_large_answers_keep_a_batch_small() -> None:
     assert size.items == MAX_OUTPUT_BYTES // 1_000_000
 
 
-def test_the_last_batch_of_a_shard_says_nothing() -> None:
+@pytest.mark.parametrize("before", range(5))
+def test_the_last_batch_of_a_shard_says_nothing(before: int) -> None:
     size = BatchSize()
     run(size, lambda _: 0.001, 1000)
+    for _ in range(before):
+        size.note(MAX_BATCH_ITEMS, seconds=0.5)
 
-    size.note(3, seconds=0.5)
+    for _ in range(5):
+        size.note(3, seconds=0.5)
 
+    assert size.items in (MAX_BATCH_ITEMS, MAX_BATCH_ITEMS // 2)
+    run(size, lambda _: 0.001, 1000)
     assert size.items == MAX_BATCH_ITEMS
+
+
+def test_one_large_answer_is_forgotten() -> None:
+    size = BatchSize()
+    size.note(1, 0.001, MAX_OUTPUT_BYTES + 1)
+
+    seconds = run(size, lambda items: 0.02 + 0.0005 * items, 100_000)
+
+    assert seconds < 1.4 * 100_000 * (0.02 / MAX_BATCH_ITEMS + 0.0005)
+
+
+def test_a_cliff_is_met_now_and_then_and_not_all_the_time() -> None:
+    """Up to 32 files are over at once, 64 are not."""
+    size = BatchSize()
+
+    seconds = run(size, lambda items: 0.00015 * items if items <= 32 else 0.0008 * items, 200_000)
+
+    assert seconds < 1.3 * 200_000 * 0.00015
+
+
+def test_a_slow_moment_costs_a_few_batches() -> None:
+    size = BatchSize()
+    run(size, lambda items: 0.02 + 0.0005 * items, 10_000)
+    size.note(1, 1.1)
+
+    seconds = run(size, lambda items: 0.02 + 0.0005 * items, 10_000)
+
+    assert seconds < 2 * 10_000 * (0.02 / MAX_BATCH_ITEMS + 0.0005)
 
 
 def test_a_rival_that_never_comes_has_lost() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -61,7 +62,7 @@ def test_a_file_that_takes_more_than_all_the_room_is_not_kept(inputs: Inputs, fo
     assert len(list(folder.iterdir())) == 1
 
 
-@pytest.mark.parametrize("spoilt", [b"", b"two", b"one and more"])
+@pytest.mark.parametrize("spoilt", [b"", b"on", b"two", b"two and more"])
 def test_a_file_that_somebody_changed_is_not_believed(
     inputs: Inputs, folder: Path, spoilt: bytes
 ) -> None:
@@ -70,6 +71,29 @@ def test_a_file_that_somebody_changed_is_not_believed(
     path.write_bytes(spoilt)
 
     assert inputs.get(version("a")) is None
+
+
+def test_a_pipe_or_a_link_in_its_place_is_neither_waited_for_nor_followed(
+    inputs: Inputs, folder: Path, tmp_path: Path
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"one")
+    for trap in (os.mkfifo, lambda path: path.symlink_to(secret), lambda path: path.mkdir()):
+        inputs.put(version("a"), b"one")
+        [path] = folder.iterdir()
+        path.unlink()
+        trap(path)
+
+        assert inputs.get(version("a")) is None
+        path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
+def test_a_file_that_grew_is_not_read_to_its_end(inputs: Inputs, folder: Path) -> None:
+    inputs.put(version("a"), b"one")
+    [path] = folder.iterdir()
+    os.truncate(path, 1 << 40)
+
+    assert inputs.get(version("a")) == b"one"
 
 
 def test_a_file_that_somebody_removed_is_absent(inputs: Inputs, folder: Path) -> None:

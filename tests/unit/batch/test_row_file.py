@@ -1,7 +1,8 @@
 from __future__ import annotations
 
+import os
+import tracemalloc
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -44,34 +45,58 @@ def test_what_goes_in_comes_out_from_memory_and_from_disk(
         assert file.start_of(first) == len(encoded(rows[:first]))
 
 
-def test_many_large_rows_take_little_memory(
+def test_many_large_rows_take_little_memory_and_leave_nothing(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    file = RowFile()
-    for index in range(20):
-        file.append(Row(index, "a", "x" * 1_000_000))
+    tracemalloc.start()
+    try:
+        file = RowFile()
+        for index in range(40):
+            file.append(Row(index, "a", "x" * 1_000_000))
+        assert max(map(len, file.pieces())) <= row_file.PIECE_BYTES
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
 
-    assert file._file._rolled  # type: ignore[attr-defined]  # what tempfile calls it
+    assert peak_bytes < 3 * row_file.MEMORY_BYTES
     assert list(tmp_path.iterdir()) == []  # it has no name, so a worker that dies leaves nothing
-    assert max(map(len, file.pieces())) <= row_file.PIECE_BYTES
 
 
-def test_a_full_disk_is_said_and_adds_no_row(monkeypatch: pytest.MonkeyPatch) -> None:
-    file = RowFile([Row(0, "a", "1")])
+@pytest.mark.parametrize("after", [0, 1, 2])
+def test_a_full_disk_is_said_and_costs_no_row_that_was_there(
+    monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    """On the way to the disk, or there; and half of a row that was written is not there."""
+    monkeypatch.setattr(row_file, "MEMORY_BYTES", 100)
+    rows = [Row(index, "a", "x" * 60) for index in range(5)]
+    file = RowFile(rows[: after + 1])
+    pwrite = os.pwrite
 
-    class Full:
-        def __getattr__(self, name: str) -> Any:
-            return getattr(file_of_rows, name)
-
-        def write(self, _line: bytes) -> int:
+    def full(descriptor: int, data: bytes, at: int) -> int:
+        if len(data) <= 20:
             raise OSError(28, "No space left on device")
+        return pwrite(descriptor, data[:20], at)
 
-    file_of_rows = file._file
-    monkeypatch.setattr(file, "_file", Full())
-    with pytest.raises(Unavailable, match=r"No space left on device\. Make room"):
-        file.append(Row(1, "b", "2"))
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", full)
+        with pytest.raises(Unavailable, match=r"No space left on device\. Make room"):
+            file.append(rows[after + 1])
+    assert list(file) == rows[: after + 1]
+    assert b"".join(file.pieces()) == encoded(rows[: after + 1])
 
-    file.append(Row(1, "b", "3"))
-    assert [row.output for row in file] == ["1", "3"]
+    file.extend(rows[after + 1 :])
+    assert list(file) == rows
+    assert b"".join(file.pieces()) == encoded(rows)
+
+
+def test_a_file_that_lost_its_end_is_said_and_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(row_file, "MEMORY_BYTES", 1)
+    file = RowFile([Row(0, "a", "1")])
+    assert file._disk is not None
+    os.ftruncate(file._disk.fileno(), 3)
+
+    with pytest.raises(Unavailable, match="cannot be read back"):
+        list(file.pieces())

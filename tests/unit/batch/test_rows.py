@@ -6,13 +6,14 @@ from contextlib import contextmanager
 from typing import Any
 
 import msgspec
+import pytest
 
 from hookline.batch import parts
 from hookline.batch.entries import Entry
-from hookline.batch.journal import MAX_STRIKES, Journal
+from hookline.batch.journal import MAX_LATEST_BYTES, MAX_STRIKES, Journal, key_of, latest_of
 from hookline.batch.row_file import Counts, RowFile, count
 from hookline.batch.rows import row_of
-from hookline.core.errors import HookFailed
+from hookline.core.errors import Conflict, HookFailed, InputChanged, Unavailable
 from hookline.core.ports import BlobWriter, Ports
 from hookline.core.records import Shard
 from hookline.core.rows import Row, encoded
@@ -131,6 +132,56 @@ def test_rows_that_a_newer_journal_has_are_not_added_to_it_again(ports: Ports) -
     assert len(found.rows) == 70
     assert found.accuse(70)
     assert not Journal.open(ports.blobs, shard(attempt=5)).accuse(70)
+
+
+def test_large_rows_are_written_once_and_not_with_each_file(ports: Ports) -> None:
+    journal = Journal.open(ports.blobs, shard(attempt=3))
+    for index in range(9):
+        journal.rows.append(Row(index, "a", "x" * (MAX_LATEST_BYTES // 4)))
+        assert journal.accuse(index + 1)
+
+    sizes = [ports.blobs.stat(key) for key in (key_of(shard()), latest_of(key_of(shard())))]
+    base, latest = (info.size_bytes if info else 0 for info in sizes)
+    assert base > MAX_LATEST_BYTES > latest
+    assert len(Journal.open(ports.blobs, shard(attempt=4)).rows) == 9
+
+
+def test_a_journal_that_a_zombie_writes_meanwhile_is_read_again(ports: Ports) -> None:
+    journal = Journal.open(ports.blobs, shard(attempt=3))
+    journal.rows.append(Row(0, "a", "1"))
+    journal.save()
+
+    class Changing:
+        def __init__(self, times: int) -> None:
+            self.left = times
+
+        def open(self, key: str) -> Any:
+            self.left -= 1
+            if self.left >= 0:
+                raise InputChanged("It has changed.")
+            return ports.blobs.open(key)
+
+    blobs: Any = Changing(2)
+    assert list(Journal.open(blobs, shard(attempt=4)).rows) == [Row(0, "a", "1")]
+    blobs = Changing(1000)
+    with pytest.raises(Unavailable):
+        Journal.open(blobs, shard(attempt=4))
+
+
+def test_a_part_that_another_began_and_is_not_there_is_tried_again(ports: Ports) -> None:
+    class Racing:
+        @contextmanager
+        def writer(self, key: str, *, if_absent: bool) -> Iterator[BlobWriter]:
+            assert if_absent
+            yield io.BytesIO()
+            raise Conflict(f"The file {key} exists already.")
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(ports.blobs, name)
+
+    blobs: Any = Racing()
+    with pytest.raises(Unavailable):
+        parts.write(blobs, shard(), RowFile([Row(0, "a", "1")]))
 
 
 def test_a_saved_journal_suspects_nobody(ports: Ports) -> None:

@@ -4,8 +4,10 @@ from collections.abc import Sequence
 
 import pytest
 
+from hookline.batch.batch_size import MAX_OUTPUT_BYTES
 from hookline.batch.session import Session
 from hookline.core.errors import HookCrashed, HooklineError, NotFound
+from hookline.runtime.engine import EngineDied
 from hookline.runtime.items import Answer, Item, Outcome
 from tests.unit.batch.world import FakeEngine, World
 
@@ -46,12 +48,25 @@ def test_only_the_file_that_crashes_the_engine_has_an_error(world: World, sessio
     assert world.engine.opened == 3  # at first, for the first of the singles, after the culprit
 
 
-def test_a_lone_file_that_crashes_is_not_tried_twice(world: World, session: Session) -> None:
+def test_a_lone_file_that_crashes_is_tried_twice(world: World, session: Session) -> None:
     [outcome] = run(session, [b"crash"])
 
     assert isinstance(outcome, HookCrashed)
     assert "killed by SIGSEGV" in str(outcome)
-    assert world.engine.runs == 1
+    assert world.engine.runs == 2
+
+
+def test_a_lone_file_is_not_blamed_for_one_death(world: World, session: Session) -> None:
+    """As of an engine that was killed when the machine had no memory left for others."""
+
+    def die_once() -> None:
+        world.engine.on_run = lambda: None
+        raise EngineDied("killed by SIGKILL")
+
+    world.engine.on_run = die_once
+
+    assert run(session, [b"a"]) == [Answer(b"A", "application/json")]
+    assert (world.engine.runs, world.engine.opened) == (2, 2)
 
 
 def test_single_files_are_not_run_after_a_stop(world: World, session: Session) -> None:
@@ -70,6 +85,19 @@ def test_an_engine_that_loses_count_is_an_error(world: World) -> None:
 
     with pytest.raises(HooklineError, match="The engine gave 0 outcomes for 1 files"):
         run(session, [b"a"])
+
+
+def test_large_answers_make_batches_small(world: World) -> None:
+    class Loud(FakeEngine):
+        def run(self, items: Sequence[Item], timeout_s: float) -> list[Outcome]:
+            del timeout_s
+            return [Answer(bytes(1_000_000), "text/plain") for _ in items]
+
+    session = Session.of(world.ports, world.submit({}), Loud().open)
+    for _ in range(20):
+        run(session, [b"a"] * session.batch_size.items)
+
+    assert session.batch_size.items <= MAX_OUTPUT_BYTES // 1_000_000
 
 
 def test_a_session_needs_its_model_and_its_volume(world: World) -> None:

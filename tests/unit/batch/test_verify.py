@@ -1,8 +1,15 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, BinaryIO
+
 import pytest
 
 from hookline.batch.verify import Place, begin, check, verify
+from hookline.core.errors import Unavailable
+from hookline.core.ports import Blobs
 from tests.unit.batch.world import World
 
 FILES = {f"{n:03}": b"bad" if n == 20 else b"x" for n in range(40)}
@@ -122,3 +129,30 @@ def test_wrong_counts_are_found(ended: World) -> None:
     ended.ports.catalog.put(shard.changed(succeeded=15, failed=1))
 
     assert "Shard 0 miscounts its rows." in verify(ended.ports, ended.job()).problems
+
+
+class Cut:
+    """Blobs of which one breaks off while it is read."""
+
+    def __init__(self, blobs: Blobs, key: str) -> None:
+        self._blobs, self._key = blobs, key
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._blobs, name)
+
+    @contextmanager
+    def open(self, key: str) -> Iterator[Any]:
+        with self._blobs.open(key) as file:
+            yield self._broken(file) if key == self._key else file
+
+    def _broken(self, file: BinaryIO) -> Iterator[bytes]:
+        yield next(file)
+        raise Unavailable("The storage is busy.")
+
+
+def test_a_part_that_cannot_be_read_now_is_no_finding(ended: World) -> None:
+    """The caller tries again; what was said of the job would be false."""
+    blobs: Any = Cut(ended.ports.blobs, ended.shards()[1].part_key)
+
+    with pytest.raises(Unavailable):
+        verify(replace(ended.ports, blobs=blobs), ended.job())

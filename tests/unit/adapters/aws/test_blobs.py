@@ -107,11 +107,14 @@ def test_a_write_that_meets_another_is_tried_again(blobs: S3Blobs, stub: Stubber
     stub.assert_no_pending_responses()
 
 
-def test_a_write_that_always_meets_another_is_a_conflict(blobs: S3Blobs, stub: Stubber) -> None:
+def test_a_write_that_always_meets_another_may_be_tried_later(
+    blobs: S3Blobs, stub: Stubber
+) -> None:
+    """S3 does not say that the key exists."""
     for _ in range(3):
         stub.add_client_error("put_object", "ConditionalRequestConflict", http_status_code=409)
 
-    with pytest.raises(Conflict):
+    with pytest.raises(Unavailable):
         blobs.put("t/a", b"x", if_absent=True)
 
 
@@ -197,7 +200,11 @@ def test_an_upload_that_cannot_be_completed_is_aborted_and_says_why(
 
 @pytest.mark.parametrize(
     ("code", "status", "kind"),
-    [("PreconditionFailed", 412, Conflict), ("ConditionalRequestConflict", 409, Unavailable)],
+    [
+        ("PreconditionFailed", 412, Conflict),
+        ("ConditionalRequestConflict", 409, Unavailable),
+        ("NoSuchUpload", 404, Unavailable),  # to a repetition of what was done
+    ],
 )
 def test_a_large_write_that_meets_another_is_no_success_and_given_back(
     blobs: S3Blobs, stub: Stubber, code: str, status: int, kind: type[Exception]

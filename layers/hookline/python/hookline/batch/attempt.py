@@ -18,6 +18,7 @@ from hookline.batch.journal import Journal
 from hookline.batch.row_file import Counts
 from hookline.batch.rows import Rows
 from hookline.batch.watch import Watch
+from hookline.core.errors import Unavailable
 from hookline.core.ports import Ports
 from hookline.core.records import Job, Shard
 from hookline.core.topology import FINISH
@@ -78,16 +79,18 @@ class Attempt:
             entries = manifest.entries_of(blobs, shard)
             kept = partial(retry.kept, blobs, job, shard)
             self._rows_of(job, journal, watch).fill(entries, shard.attempt, kept)
-        if len(journal.rows) < shard.count and watch.reason != "stopping":
-            return self._abandoned(journal, watch)
+        if len(journal.rows) != shard.count and watch.reason != "stopping":
+            return self._abandoned(shard, journal, watch)
         counts = parts.write(blobs, shard, journal.rows)
         journal.discard()
         return counts
 
-    def _abandoned(self, journal: Journal, watch: Watch) -> Ending:
+    def _abandoned(self, shard: Shard, journal: Journal, watch: Watch) -> Ending:
         if watch.reason == "draining":
             journal.save()
             return "draining"
+        if not watch.reason:
+            raise Unavailable(f"A shard of {shard.count} files has {len(journal.rows)} rows.")
         return "lost" if watch.reason == "lost" else "handled"
 
     def _call_finisher(self, job: Job) -> None:

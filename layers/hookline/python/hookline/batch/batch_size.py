@@ -23,7 +23,8 @@ class BatchSize:
 
     def __init__(self) -> None:
         self._size, self._grows = 1, True
-        self._most = MAX_BATCH_ITEMS
+        self._most = MAX_BATCH_ITEMS  # that keep answers below MAX_OUTPUT_BYTES
+        self._lost = 0  # a size that was worse than half of it
         self._kept = COLD
         self._trial: _Trial | None = None
 
@@ -39,23 +40,28 @@ class BatchSize:
             self._go_to(min(self._size, self._most))
         elif seconds > BATCH_S:
             self._go_to(max(1, items // 2))
-        elif seconds < TELLING_S and items >= self._size:
+        elif seconds < TELLING_S and items >= self._size and 2 * self._size != self._lost:
             self._go_to(min(self._most, 2 * self._size))
         elif self._trial:
             self._weigh(self._trial, items, seconds / items)
         elif self._kept:
             self._kept -= 1
-        else:
+        elif items == self._size:
             self._challenge(seconds / items)
 
     def _go_to(self, size: int) -> None:
-        self._size, self._trial = size, None
+        self._size, self._trial, self._kept = size, None, COLD
 
     def _weigh(self, trial: _Trial, items: int, cost_s: float) -> None:
         trial.note(items, cost_s)
         if not trial.is_over:
             return
-        if trial.is_won(GAIN if self._grows else 1.0):
+        is_won = trial.is_won(GAIN if self._grows else 1.0)
+        if is_won == self._grows:
+            self._lost = 0
+        else:
+            self._lost = max(trial.rival, self._size)
+        if is_won:
             self._go_to(trial.rival)
             self._challenge(cost_s)
         else:
@@ -72,6 +78,7 @@ class BatchSize:
     def _rest(self) -> None:
         """Keep the size for a while; then the other direction has its chance."""
         self._trial, self._kept, self._grows = None, KEPT, not self._grows
+        self._most = min(MAX_BATCH_ITEMS, 2 * self._most)
 
 
 class _Trial:

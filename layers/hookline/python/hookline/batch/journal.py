@@ -12,18 +12,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import msgspec
 
 from hookline.batch.row_file import RowFile
-from hookline.core.errors import NotFound
+from hookline.core.errors import InputChanged, NotFound, Unavailable
 from hookline.core.ports import Blobs
 from hookline.core.records import Shard
 from hookline.core.rows import Row, decoded
 
 MAX_STRIKES = 2
 SAVE_EVERY_S = 10.0
+READS = 5
 MAX_LATEST_ROWS = 64  # so that a file costs the writing of these, not of the whole shard
 MAX_LATEST_BYTES = 32 * 1024 * 1024
 
@@ -55,13 +56,20 @@ class Journal:
         """As the last attempt left it; empty for the first one."""
         if shard.attempt == 1:
             return cls(blobs, shard, Suspicion(), RowFile(), 0)
+        for _ in range(READS):
+            with suppress(InputChanged):  # a zombie wrote it meanwhile
+                return cls._stored(blobs, shard)
+        raise Unavailable(f"The journal of shard {shard.index} changes all the time.")
+
+    @classmethod
+    def _stored(cls, blobs: Blobs, shard: Shard) -> Journal:
         rows = RowFile()
         suspicion = Suspicion()
-        with _stored(blobs, key_of(shard)) as (head, found):
+        with _opened(blobs, key_of(shard)) as (head, found):
             suspicion = head
             rows.extend(found)
         base = len(rows)
-        with _stored(blobs, latest_of(key_of(shard))) as (head, found):
+        with _opened(blobs, latest_of(key_of(shard))) as (head, found):
             if head.base == base:  # else the other blob was written after this one
                 suspicion = head
                 rows.extend(found)
@@ -111,7 +119,7 @@ class Journal:
 
 
 @contextmanager
-def _stored(blobs: Blobs, key: str) -> Iterator[tuple[Suspicion, Iterator[Row]]]:
+def _opened(blobs: Blobs, key: str) -> Iterator[tuple[Suspicion, Iterator[Row]]]:
     """What is stored; no rows, and nobody suspected, when nothing is."""
     try:
         file = blobs.open(key)

@@ -83,10 +83,11 @@ def _call(ports: Ports, job: Job) -> None:
         ports.queue.send(SHARDS, some)
 
 
-def _in_turn(shards: Iterator[Shard]) -> Iterator[Shard]:
-    """The smallest, which soon show how the job goes; the large; and the small, so that all workers
-    come to the end at about the same time.
+def _in_turn(found: Iterator[Shard]) -> Iterator[Shard]:
+    """The first, which are the smallest and soon show how the job goes; the large; and the small.
+
+    So all workers come to the end at about the same time.
     """
-    smallest = list(islice(shards, manifest.SHARDS_PER_SIZE))
-    small = list(islice(shards, manifest.SMALL_SHARDS - len(smallest)))
-    return chain(smallest, shards, reversed(small))
+    smallest = list(islice(found, manifest.SHARDS_PER_SIZE))
+    small = list(islice(found, manifest.SMALL_SHARDS - len(smallest)))
+    return chain(smallest, found, reversed(small))

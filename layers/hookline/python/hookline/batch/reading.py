@@ -91,7 +91,7 @@ class _Window:
         self._begun = 0
 
     def reach(self, least: int, most: int) -> None:
-        """Have the files before `least` read, and on to `most` if half of those are left to do.
+        """Have the files before `least` read, and on to `most` unless half of the way is begun.
 
         By halves, so that several are asked for at once: records of one file are then one call.
         """

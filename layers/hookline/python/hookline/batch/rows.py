@@ -35,12 +35,12 @@ class Rows:
         self,
         entries: Sequence[Entry],
         attempt: int,
-        kept: Callable[[], Iterable[Row]] = tuple[Row, ...],
+        kept: Callable[[], Iterable[Row]] = lambda: (),
     ) -> None:
         """Add a row per entry, in order, after those that an earlier attempt saved.
 
-        The rows that `kept` gives, in order and twice, are taken as they are. Raise retryable
-        errors of the storage, and what ends the job.
+        The rows that `kept` gives each time it is called, in order, are taken as they are. Raise
+        retryable errors of the storage, and what ends the job.
         """
         left = entries[len(self._journal.rows) :]
         made = {row.index for row in kept()}

@@ -61,25 +61,32 @@ class Session:
     def run(self, items: Sequence[Item], may_go_on: Callable[[], bool]) -> Iterator[Outcome]:
         """One outcome per item, in order; fewer when `may_go_on` turns false between two calls.
 
-        When a batch kills the engine its items run one by one, so that only the culprit fails:
-        that costs two engines for one bad file, halving the batch would cost one per halving.
+        When the engine dies the items of the batch run once more, one by one. So only one fails
+        that was in hand at two deaths, as an engine may be killed for what others do; and a bad
+        file costs two engines, where halving the batch would cost one per halving.
         Raise what `open_engine` raises.
         """
         try:
-            outcomes = self._timed(items)
-        except EngineDied as died:
-            self.close()
-            self.batch_size = BatchSize()
-            if len(items) == 1:
-                yield _crashed(died)
-                return
-        else:
-            yield from outcomes
+            yield from self._timed(items)
             return
+        except EngineDied:
+            self._bury()
         for item in items:
             if not may_go_on():
                 return
-            yield from self.run([item], may_go_on)
+            yield self._alone(item)
+
+    def _alone(self, item: Item) -> Outcome:
+        try:
+            [outcome] = self._timed([item])
+        except EngineDied as died:
+            self._bury()
+            return _crashed(died)
+        return outcome
+
+    def _bury(self) -> None:
+        self.close()
+        self.batch_size = BatchSize()
 
     def close(self) -> None:
         """End the engine; the next run opens another."""

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
+from typing import Self
 
 import msgspec
 
@@ -227,18 +228,50 @@ def _compared(
     """Where the shard's rows end in the results, and a sentence when others are there."""
     if job.output_format == "parquet":
         return _compared_rows(ports, job, shard, list(rows), offset)
-    end, is_same = offset, True
     pieces = results.written(rows, job, has_errors=job.failed > 0)
-    try:
-        with ports.blobs.open(job.results_key) as file:
-            file.seek(offset)
-            for piece in pieces:
-                end += len(piece)
-                is_same = is_same and file.read(len(piece)) == piece
-    except HooklineError as error:
-        end += sum(map(len, pieces))
-        return end, [f"The results cannot be checked: {error}"]
-    return end, [] if is_same else [f"The CSV does not hold the rows of shard {shard.index}."]
+    with _Compared(ports, job, offset) as compared:
+        for piece in pieces:
+            compared.next(piece)
+    return compared.end, compared.wrong(shard)
+
+
+class _Compared:
+    """The bytes of the results beside those that should be there, piece by piece."""
+
+    def __init__(self, ports: Ports, job: Job, offset: int) -> None:
+        self.end = offset
+        self._is_same, self._error = True, ""
+        self._stack = ExitStack()
+        with self._noting():
+            self._file = self._stack.enter_context(ports.blobs.open(job.results_key))
+            self._file.seek(offset)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def next(self, piece: bytes) -> None:
+        self.end += len(piece)
+        if self._is_same and not self._error:
+            with self._noting():
+                self._is_same = self._file.read(len(piece)) == piece
+
+    def wrong(self, shard: Shard) -> list[str]:
+        if self._error:
+            return [self._error]
+        if self._is_same:
+            return []
+        return [f"The CSV does not hold the rows of shard {shard.index}."]
+
+    @contextmanager
+    def _noting(self) -> Iterator[None]:
+        """An error of the results is a finding; one of the rows is for the caller."""
+        try:
+            yield
+        except HooklineError as error:
+            self._error = f"The results cannot be checked: {error}"
 
 
 def _compared_rows(

@@ -15,10 +15,11 @@ if TYPE_CHECKING:
 Place = dict[str, Any]
 """Bucket and Key, in the words of S3's operations."""
 
+_TRIES = 3  # of a write that S3 calls off because another one is in flight
+
 log = logging.getLogger(__name__)
 
 PART_BYTES = 8 << 20  # S3's least is 5 MiB
-_TRIES = 3  # of a write that S3 calls off because another one is in flight
 PARTS_PER_SIZE = 1000  # S3 takes 10,000 parts: growing ones make room for terabytes
 
 
@@ -32,8 +33,10 @@ def put(s3: S3Client, place: Place, data: bytes, *, if_absent: bool) -> None:
             call(s3.put_object, **place, Body=data, IfNoneMatch="*")
             return
         except Conflict as error:
-            if not (_is_called_off(error) and tries_left):
+            if not _is_called_off(error):
                 raise _exists(place) from error
+            if not tries_left:
+                raise _is_written(place) from error
 
 
 def _is_called_off(error: Conflict) -> bool:
@@ -43,6 +46,10 @@ def _is_called_off(error: Conflict) -> bool:
 
 def _exists(place: Place) -> Conflict:
     return Conflict(f"The file {place['Key']} exists already.")
+
+
+def _is_written(place: Place) -> Unavailable:
+    return Unavailable(f"The file {place['Key']} is being written.", hint="Look again.")
 
 
 class Upload:
@@ -73,10 +80,12 @@ class Upload:
             self._complete()
         except Conflict as error:
             if _is_called_off(error):  # it would have to be sent from its beginning
-                raise Unavailable(
-                    f"The file {self._place['Key']} is being written twice."
-                ) from error
+                raise _is_written(self._place) from error
             raise _exists(self._place) from error
+        except HooklineError as error:
+            if code_of(error) == "NoSuchUpload":  # it was completed, and the answer got lost
+                raise _is_written(self._place) from error
+            raise
 
     def _complete(self) -> None:
         condition: dict[str, Any] = {"IfNoneMatch": "*"} if self._if_absent else {}
