@@ -38,8 +38,8 @@ from hookline.local.control_routes import ControlRoutes
 from hookline.local.orders import Command
 from hookline.local.pollers import Poller, pollers
 from hookline.local.watch import Watcher, is_whole, landed_at
+from hookline.runtime.asgi_server import server_config
 from hookline.runtime.logs import configure
-from hookline.runtime.protocol import BoundedProtocol
 
 CONTROL_THREADS = 8
 DRAIN_S = 30
@@ -86,18 +86,7 @@ def serve(config: Config, listener: socket.socket, on_ready: Callable[[str], Non
     endpoint = endpoint_of(listener, config.host)
     _introduce(config, ports, endpoint)
     app = _app(config, ports, fleet, lambda: on_ready(endpoint))
-    settings = uvicorn.Config(
-        app,
-        loop="uvloop",
-        http=BoundedProtocol,
-        ws="none",
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=DRAIN_S,
-    )
+    settings = server_config(app, DRAIN_S, has_lifespan=True)
     return _run(uvicorn.Server(settings), listener)
 
 

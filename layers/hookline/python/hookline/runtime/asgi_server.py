@@ -22,14 +22,16 @@ class Server(uvicorn.Server):
         yield
 
 
-def server_config(application: Callable[..., Awaitable[None]], drain_s: float) -> uvicorn.Config:
-    """How a socket that is given is served."""
+def server_config(
+    application: Callable[..., Awaitable[None]], drain_s: float, *, has_lifespan: bool = False
+) -> uvicorn.Config:
+    """How a socket that is given is served. `has_lifespan`: it is told of the start and the end."""
     return uvicorn.Config(
         application,
         interface="asgi3",
         http=BoundedProtocol,
         ws="none",
-        lifespan="off",
+        lifespan="on" if has_lifespan else "off",
         log_config=None,
         access_log=False,
         server_header=False,
