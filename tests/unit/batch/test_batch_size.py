@@ -5,7 +5,13 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from hookline.batch.batch_size import BATCH_S, KEPT, MAX_BATCH_ITEMS, MAX_OUTPUT_BYTES, BatchSize
+from hookline.batch.batch_size import (
+    BATCH_S,
+    KEPT,
+    MAX_BATCH_ITEMS,
+    MAX_BATCH_OUTPUT_BYTES,
+    BatchSize,
+)
 
 Cost = Callable[[int], float]
 """Seconds that a batch of a size takes."""
@@ -95,10 +101,10 @@ def test_large_answers_keep_a_batch_small() -> None:
 
     for _ in range(500):
         items = size.items
-        assert items * 1_000_000 <= 2 * MAX_OUTPUT_BYTES
+        assert items * 1_000_000 <= 2 * MAX_BATCH_OUTPUT_BYTES
         size.note(items, 0.001, items * 1_000_000)
 
-    assert size.items == MAX_OUTPUT_BYTES // 1_000_000
+    assert size.items == MAX_BATCH_OUTPUT_BYTES // 1_000_000
 
 
 @pytest.mark.parametrize("before", range(5))
@@ -118,7 +124,7 @@ def test_the_last_batch_of_a_shard_says_nothing(before: int) -> None:
 
 def test_one_large_answer_is_forgotten() -> None:
     size = BatchSize()
-    size.note(1, 0.001, MAX_OUTPUT_BYTES + 1)
+    size.note(1, 0.001, MAX_BATCH_OUTPUT_BYTES + 1)
 
     seconds = run(size, lambda items: 0.02 + 0.0005 * items, 100_000)
 

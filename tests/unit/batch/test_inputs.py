@@ -165,8 +165,15 @@ def entry(ports: Ports) -> Entry:
     return Entry(index=0, name="a", size_bytes=found.size_bytes, etag=found.etag)
 
 
-def test_the_next_job_fetches_nothing_again(ports: Ports, blobs: Watched, inputs: Inputs) -> None:
-    source, reader = Source(blobs, "v/"), Reader(inputs)  # type: ignore[arg-type]  # all of it by name
+@pytest.fixture
+def source(blobs: Watched) -> Source:
+    return Source(blobs, "v/")  # type: ignore[arg-type]  # all of it by name
+
+
+def test_the_next_job_fetches_nothing_again(
+    ports: Ports, source: Source, blobs: Watched, inputs: Inputs
+) -> None:
+    reader = Reader(inputs)
 
     for _ in range(3):
         [[file]] = reader.batches(source, [entry(ports)], lambda: 8)
@@ -177,9 +184,8 @@ def test_the_next_job_fetches_nothing_again(ports: Ports, blobs: Watched, inputs
 
 
 def test_a_file_that_changed_since_is_fetched_or_refused(
-    ports: Ports, blobs: Watched, inputs: Inputs
+    ports: Ports, source: Source, inputs: Inputs
 ) -> None:
-    source = Source(blobs, "v/")  # type: ignore[arg-type]  # as above
     old = entry(ports)
     load(source, old, inputs)
     ports.blobs.put("v/a", b"abd")
@@ -189,9 +195,8 @@ def test_a_file_that_changed_since_is_fetched_or_refused(
 
 
 def test_who_may_not_read_it_any_more_gets_nothing_that_is_kept(
-    ports: Ports, blobs: Watched, inputs: Inputs
+    ports: Ports, source: Source, blobs: Watched, inputs: Inputs
 ) -> None:
-    source = Source(blobs, "v/")  # type: ignore[arg-type]  # as above
     file = entry(ports)
     load(source, file, inputs)
     blobs.is_closed = True

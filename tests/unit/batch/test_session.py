@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from hookline.batch.batch_size import MAX_OUTPUT_BYTES
+from hookline.batch.batch_size import MAX_BATCH_OUTPUT_BYTES
 from hookline.batch.session import Session
 from hookline.core.errors import HookCrashed, HooklineError, NotFound
 from hookline.runtime.engine import EngineDied
@@ -97,7 +97,7 @@ def test_large_answers_make_batches_small(world: World) -> None:
     for _ in range(20):
         run(session, [b"a"] * session.batch_size.items)
 
-    assert session.batch_size.items <= MAX_OUTPUT_BYTES // 1_000_000
+    assert session.batch_size.items <= MAX_BATCH_OUTPUT_BYTES // 1_000_000
 
 
 def test_a_session_needs_its_model_and_its_volume(world: World) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 MAX_BATCH_ITEMS = 128
 BATCH_S = 1.0  # between batches a worker looks whether the job stops
-MAX_OUTPUT_BYTES = 16 * 1024 * 1024  # of a batch, where its files allow that
+MAX_BATCH_OUTPUT_BYTES = 16 * 1024 * 1024  # of a batch, where its files allow that
 TELLING_S = 0.005  # what is over sooner is too short to compare, and can only gain
 SAMPLES = 3  # of each of two sizes
 PATIENCE = 5 * SAMPLES  # batches that a comparison takes at most
@@ -23,7 +23,7 @@ class BatchSize:
 
     def __init__(self) -> None:
         self._size, self._grows = 1, True
-        self._most = MAX_BATCH_ITEMS  # that keep answers below MAX_OUTPUT_BYTES
+        self._most = MAX_BATCH_ITEMS  # that keep answers below MAX_BATCH_OUTPUT_BYTES
         self._lost = 0  # a size that was worse than half of it
         self._kept = COLD
         self._trial: _Trial | None = None
@@ -35,8 +35,8 @@ class BatchSize:
 
     def note(self, items: int, seconds: float, output_bytes: int = 0) -> None:
         """A batch of `items` took so long. One of another size than was asked says little."""
-        if output_bytes > MAX_OUTPUT_BYTES:
-            self._most = max(1, items * MAX_OUTPUT_BYTES // output_bytes)
+        if output_bytes > MAX_BATCH_OUTPUT_BYTES:
+            self._most = max(1, items * MAX_BATCH_OUTPUT_BYTES // output_bytes)
             self._go_to(min(self._size, self._most))
         elif seconds > BATCH_S:
             self._go_to(max(1, items // 2))
@@ -57,10 +57,8 @@ class BatchSize:
         if not trial.is_over:
             return
         is_won = trial.is_won(GAIN if self._grows else 1.0)
-        if is_won == self._grows:
-            self._lost = 0
-        else:
-            self._lost = max(trial.rival, self._size)
+        larger_is_better = is_won == self._grows
+        self._lost = 0 if larger_is_better else max(trial.rival, self._size)
         if is_won:
             self._go_to(trial.rival)
             self._challenge(cost_s)

@@ -14,13 +14,13 @@ from functools import partial
 
 import msgspec
 
-from hookline.batch import jobs, results, shards
+from hookline.batch import jobs, parts, results, shards
 from hookline.batch.events import queue_handler
 from hookline.batch.row_file import Counts
 from hookline.core.errors import HooklineError, NotFound
 from hookline.core.ports import Ports
 from hookline.core.records import Job, JobStatus, Shard
-from hookline.core.rows import Row, decoded
+from hookline.core.rows import Row
 from hookline.core.topology import FINISH, Handler
 
 
@@ -103,8 +103,7 @@ def rows_of(ports: Ports, job: Job) -> Iterator[Row]:
 
 def _part(ports: Ports, shard: Shard) -> Iterator[Row]:
     try:
-        with ports.blobs.open(shard.part_key) as file:
-            yield from decoded(file)
+        yield from parts.rows_of(ports.blobs, shard)
     except NotFound:
         raise _damaged(shard, "It is missing.") from None
     except msgspec.DecodeError as error:

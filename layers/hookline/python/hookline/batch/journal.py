@@ -64,9 +64,7 @@ class Journal:
     @classmethod
     def _stored(cls, blobs: Blobs, shard: Shard) -> Journal:
         rows = RowFile()
-        suspicion = Suspicion()
-        with _opened(blobs, key_of(shard)) as (head, found):
-            suspicion = head
+        with _opened(blobs, key_of(shard)) as (suspicion, found):
             rows.extend(found)
         base = len(rows)
         with _opened(blobs, latest_of(key_of(shard))) as (head, found):

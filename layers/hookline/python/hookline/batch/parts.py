@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from hookline.batch.row_file import Counts, RowFile, count
 from hookline.core.errors import Conflict, Unavailable
 from hookline.core.ports import Blobs
 from hookline.core.records import Shard
-from hookline.core.rows import decoded
+from hookline.core.rows import Row, decoded
 
 
 def write(blobs: Blobs, shard: Shard, rows: RowFile) -> Counts:
@@ -30,5 +32,10 @@ def stored(blobs: Blobs, shard: Shard) -> Counts | None:
     """The counts of the part that is stored, if there is one."""
     if blobs.stat(shard.part_key) is None:
         return None
+    return count(rows_of(blobs, shard))
+
+
+def rows_of(blobs: Blobs, shard: Shard) -> Iterator[Row]:
+    """The rows of the part that is stored. Raise NotFound, or DecodeError where it is damaged."""
     with blobs.open(shard.part_key) as file:
-        return count(decoded(file))
+        yield from decoded(file)

@@ -174,10 +174,7 @@ def _fitting(entries: Sequence[Entry], start: int, most: int) -> int:
 def load(source: Source, entry: Entry, inputs: Inputs | None = None) -> Loaded:
     """The content of one file. Raise a retryable error when the storage cannot be reached."""
     if not (entry.is_record and is_parquet(entry.file)):
-        read = partial(_content, source, entry)
-        if inputs and entry.etag and not entry.is_record:
-            read = partial(_content_once, source, entry, inputs)
-        [loaded] = _loaded([entry], lambda: [read()])
+        [loaded] = _loaded([entry], lambda: [_content_once(source, entry, inputs)])
         return loaded
     with closing(Tables()) as tables:
         [loaded] = _loaded([entry], partial(_rows, source, [entry], tables))
@@ -214,11 +211,13 @@ def _content(source: Source, entry: Entry) -> bytes:
     return body
 
 
-def _content_once(source: Source, entry: Entry, inputs: Inputs) -> bytes:
+def _content_once(source: Source, entry: Entry, inputs: Inputs | None) -> bytes:
     """As `_content`. Whether it is there, and may be read, is asked all the same."""
+    if inputs is None or entry.is_record or not entry.etag:
+        return _content(source, entry)
     version = Version(source.blobs.uri(source.prefix + entry.file), entry.etag)
     body = inputs.get(version)
-    if body is not None and len(body) == entry.size_bytes:
+    if body is not None:
         _check_unchanged(source, entry)
         return body
     body = _content(source, entry)

@@ -9,16 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 
 import msgspec
 
-from hookline.batch import jobs, manifest, shards
+from hookline.batch import jobs, manifest, parts, shards
 from hookline.batch.entries import Entry, Source
 from hookline.core.errors import CallerError, NotFound
 from hookline.core.ports import Blobs, Ports
 from hookline.core.records import Job, Shard, Volume
-from hookline.core.rows import Row, decoded
+from hookline.core.rows import Row
 
 LOOKERS = 16  # files are looked at one by one, and may be far away
 
@@ -56,12 +57,9 @@ def kept(blobs: Blobs, job: Job, shard: Shard) -> Iterator[Row]:
     """
     if job.retry_of is None:
         return
-    try:
-        file = blobs.open(shard.changed(job_id=job.retry_of).part_key)
-    except NotFound:
-        return
-    with file:
-        yield from (_made_by(job.retry_of, row) for row in decoded(file) if row.error is None)
+    earlier = parts.rows_of(blobs, shard.changed(job_id=job.retry_of))
+    with suppress(NotFound):
+        yield from (_made_by(job.retry_of, row) for row in earlier if row.error is None)
 
 
 def _made_by(job_id: int, row: Row) -> Row:

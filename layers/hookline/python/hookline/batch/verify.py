@@ -16,14 +16,14 @@ from typing import Self
 
 import msgspec
 
-from hookline.batch import manifest, parquet, results, retry, shards
+from hookline.batch import manifest, parquet, parts, results, retry, shards
 from hookline.batch.entries import Entry
 from hookline.batch.row_file import Counts
 from hookline.control import verification
 from hookline.core.errors import BadRequest, HooklineError, NotFound
 from hookline.core.ports import Ports
 from hookline.core.records import Job, Shard
-from hookline.core.rows import Row, decoded
+from hookline.core.rows import Row
 from hookline.core.topology import Handler
 from hookline.core.views.jobs import VerificationView
 
@@ -139,12 +139,12 @@ def _checked(ports: Ports, job: Job, shard: Shard, place: Place) -> tuple[Place,
     counts, offset = Counts(0, 0), place.offset
     try:
         entries = manifest.entries_of(ports.blobs, shard)
-        with _rows(ports, shard) as rows:
-            seen = _Seen(rows, retry.kept(ports.blobs, job, shard))
-            if offset != NOT_COMPARED:
-                offset, differs = _compared(ports, job, shard, seen, offset)
-                wrong += differs
-            counts = seen.to_the_end()
+        rows = parts.rows_of(ports.blobs, shard) if shard.is_done else iter(())
+        seen = _Seen(rows, retry.kept(ports.blobs, job, shard))
+        if offset != NOT_COMPARED:
+            offset, differs = _compared(ports, job, shard, seen, offset)
+            wrong += differs
+        counts = seen.to_the_end()
     except (NotFound, msgspec.DecodeError) as error:
         wrong.append(f"Shard {shard.index} cannot be read: {error}")
         offset = NOT_COMPARED
@@ -159,15 +159,6 @@ def _checked(ports: Ports, job: Job, shard: Shard, place: Place) -> tuple[Place,
         offset,
     )
     return after, wrong
-
-
-@contextmanager
-def _rows(ports: Ports, shard: Shard) -> Iterator[Iterator[Row]]:
-    if not shard.is_done:
-        yield iter(())
-        return
-    with ports.blobs.open(shard.part_key) as file:
-        yield decoded(file)
 
 
 class _Seen:

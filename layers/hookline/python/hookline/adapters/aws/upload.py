@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 Place = dict[str, Any]
 """Bucket and Key, in the words of S3's operations."""
 
+# Two writes at once, and S3 cannot say who wins; an upload whose end was told, and the answer lost.
+_UNDECIDED = frozenset({"ConditionalRequestConflict", "NoSuchUpload"})
 _TRIES = 3  # of a write that S3 calls off because another one is in flight
 
 log = logging.getLogger(__name__)
@@ -33,23 +35,17 @@ def put(s3: S3Client, place: Place, data: bytes, *, if_absent: bool) -> None:
             call(s3.put_object, **place, Body=data, IfNoneMatch="*")
             return
         except Conflict as error:
-            if not _is_called_off(error):
-                raise _exists(place) from error
-            if not tries_left:
-                raise _is_written(place) from error
+            if code_of(error) not in _UNDECIDED or not tries_left:
+                raise _told(place, error) from error
 
 
-def _is_called_off(error: Conflict) -> bool:
-    """409: two writes at once, and S3 cannot say who wins; 412 is that the key exists."""
-    return code_of(error) == "ConditionalRequestConflict"
-
-
-def _exists(place: Place) -> Conflict:
-    return Conflict(f"The file {place['Key']} exists already.")
-
-
-def _is_written(place: Place) -> Unavailable:
-    return Unavailable(f"The file {place['Key']} is being written.", hint="Look again.")
+def _told(place: Place, error: HooklineError) -> HooklineError:
+    """What S3 means by refusing the end of a write."""
+    if code_of(error) in _UNDECIDED:
+        return Unavailable(f"The file {place['Key']} is being written.", hint="Look again.")
+    if isinstance(error, Conflict):
+        return Conflict(f"The file {place['Key']} exists already.")
+    return error
 
 
 class Upload:
@@ -78,14 +74,8 @@ class Upload:
             self._send(rest)
         try:
             self._complete()
-        except Conflict as error:
-            if _is_called_off(error):  # it would have to be sent from its beginning
-                raise _is_written(self._place) from error
-            raise _exists(self._place) from error
-        except HooklineError as error:
-            if code_of(error) == "NoSuchUpload":  # it was completed, and the answer got lost
-                raise _is_written(self._place) from error
-            raise
+        except HooklineError as error:  # it would have to be sent from its beginning
+            raise _told(self._place, error) from error.__cause__
 
     def _complete(self) -> None:
         condition: dict[str, Any] = {"IfNoneMatch": "*"} if self._if_absent else {}
